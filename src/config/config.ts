@@ -1,0 +1,96 @@
+/** What ISM runs on, judged: every value present, typed and in its unit. The only shape that the rest of ISM sees. */
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+
+export type Config = {
+  server: ServerConfig
+  postgres: PostgresConfig
+  messages: MessagesConfig
+  objects: ObjectsConfig
+  tokenIssuer: TokenIssuerConfig
+  users: UsersConfig
+  limits: LimitsConfig
+  metrics: MetricsConfig
+  log: LogConfig
+  streams: StreamsConfig
+}
+
+export type ServerConfig = {
+  host: string
+  port: number
+  logLevel: LogLevel
+  /** Origins that browsers may call from, each compared exactly; empty means none. */
+  corsOrigins: string[]
+}
+
+export type PostgresConfig = {
+  host: string
+  port: number
+  user: string
+  password: string
+  database: string
+  /** `verify` checks the server's certificate against `sslCa` or the system's authorities. */
+  ssl: 'off' | 'require' | 'verify'
+  /** PEM text. */
+  sslCa: string | undefined
+  poolSize: number
+}
+
+export type MessagesConfig = { provider: 'postgres' }
+
+export type ObjectsConfig = {
+  provider: 'directory'
+  directory: string
+  /** First segment of `imageUrl` where there is no `publicUrl`. */
+  bucket: string
+  /** Without a final slash. */
+  publicUrl: string | undefined
+}
+
+export type TokenIssuerConfig = {
+  /** Exactly the `iss` that tokens bear. */
+  issuer: string
+  /** Where the provider's metadata is fetched; `<issuer>/.well-known/openid-configuration` unless configured. */
+  discoveryUrl: string
+  audience: string
+  algorithms: string[]
+  leewaySeconds: number
+  /** Map a `sub` that is no UUID to a stable one instead of refusing it. */
+  mapSubjects: boolean
+  /** Least time between two fetches of the keys because of an unknown `kid`. */
+  keyCooldownSeconds: number
+}
+
+export type UsersConfig = { provision: 'auto' | 'off'; nameClaim: string }
+
+/** For each person; 0 switches a limit off. */
+export type LimitsConfig = {
+  sendsPerSecond: number
+  sendBurst: number
+  searchesPerMinute: number
+  roomsPerHour: number
+  uploadsPerHour: number
+}
+
+export type MetricsConfig = {
+  /** A listener of its own for `/metrics`, on `host`. */
+  host: string
+  port: number | undefined
+  /** Serves `/metrics` on the main port to whoever bears it. */
+  token: string | undefined
+}
+
+export type LogConfig = {
+  retentionHours: number
+  /** Sequence numbers that one partition of the log spans. */
+  partitionSpan: number
+  /** Newest part of the log that each node keeps in memory. */
+  memoryBytes: number
+}
+
+export type StreamsConfig = {
+  keepAliveSeconds: number
+  /** A reader with more unsent bytes than this is disconnected and resumes from the log. */
+  maxBufferedBytes: number
+  maxPerUser: number
+}

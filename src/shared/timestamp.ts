@@ -1,0 +1,17 @@
+/** Times on the wire: RFC 3339, read with any offset and any number of digits, cut to milliseconds. */
+
+const RFC3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})$/
+
+/** `undefined` where `text` is no RFC 3339 date-time (section 5.6) or names a day that does not exist. */
+export function parseTimestamp(text: string): Date | undefined {
+  const match = RFC3339.exec(text)
+  if (!match) return undefined
+  const [, year, month, day, hour, minute, second, fraction = '', zone = 'Z'] = match
+  const lastDay = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate()
+  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > lastDay) return undefined
+  // A leap second is read as the second before it: the log's clock has none.
+  const wholeSecond = second === '60' ? '59' : second
+  const millis = fraction.slice(0, 3).padEnd(3, '0')
+  const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${wholeSecond}.${millis}${zone.toUpperCase()}`)
+  return Number.isNaN(date.getTime()) ? undefined : date
+}
