@@ -1,0 +1,33 @@
+/** Runs one of PostgreSQL's programs to its end, in an environment that no locale or PG* variable of ours reaches. */
+
+import { spawn } from 'node:child_process'
+import type { User } from './run-as.ts'
+
+/** Messages in English and UTC times in the log, whatever LANG and TZ say; initdb needs a PATH to find `sh`'s tools. */
+export const CLEAN_ENVIRONMENT = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/local/bin:/usr/bin:/bin' }
+
+export type RunOptions = { cwd?: string; user: User | undefined; timeoutMilliseconds?: number }
+
+export type RunResult = { code: number | undefined; output: string }
+
+/** Never rejects: a program that cannot be started has no code, and the reason as its output. */
+export function run(program: string, parameters: string[], options: RunOptions): Promise<RunResult> {
+  return new Promise((resolve) => {
+    const child = spawn(program, parameters, {
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...options.user,
+      env: CLEAN_ENVIRONMENT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: options.timeoutMilliseconds ?? 60_000,
+      killSignal: 'SIGKILL',
+    })
+    let output = ''
+    const collect = (chunk: Buffer) => {
+      output = (output + chunk.toString('utf8')).slice(-16_384)
+    }
+    child.stdout.on('data', collect)
+    child.stderr.on('data', collect)
+    child.once('error', (error) => resolve({ code: undefined, output: error.message }))
+    child.once('close', (code) => resolve({ code: code ?? undefined, output }))
+  })
+}
