@@ -59,9 +59,9 @@ export function messageOf(event: LogEvent): MessageRow {
   }
 }
 
-/** The first event for a client whose cursor the log cannot continue. `reason` is for people who read logs. */
-export function resyncJson(reason: ResyncReason): string {
-  return `{"type":"Resync","reason":"${reason}","createdAt":"${new Date().toISOString()}"}`
-}
-
 export type ResyncReason = 'UNKNOWN_CURSOR' | 'OTHER_LOG' | 'TOO_OLD' | 'AHEAD_OF_LOG'
+
+/** The first event for a client that the log cannot give all it missed: it reloads, and goes on from `eventId`. */
+export function resyncJson(reason: ResyncReason, eventId: string): string {
+  return `{"type":"Resync","reason":"${reason}","createdAt":"${new Date().toISOString()}","eventId":"${eventId}"}`
+}

@@ -90,14 +90,17 @@ async function restoreLibraryLinks(native: string): Promise<void> {
 }
 
 /** The binaries in `directory`, run once as `user`; or why they cannot serve. */
-async function probe(source: Binaries['source'], directory: string, user: User | undefined): Promise<Binaries | string> {
+async function probe(
+  source: Binaries['source'],
+  directory: string,
+  user: User | undefined,
+): Promise<Binaries | string> {
   const [initdb, postgres] = [join(directory, 'initdb'), join(directory, 'postgres')]
   for (const program of [initdb, postgres]) {
     const { code, output } = await run(program, ['--version'], { user, timeoutMilliseconds: 10_000 })
     const version = /\(PostgreSQL\) ((\d+)\S*)/.exec(output)
     if (code !== 0 || !version) return `${program} does not run: ${output.trim().split('\n')[0] ?? ''}.`
-    if (program === postgres)
-      return { source, initdb, postgres, version: version[1] ?? '', major: Number(version[2]) }
+    if (program === postgres) return { source, initdb, postgres, version: version[1] ?? '', major: Number(version[2]) }
   }
   return `${directory} holds no PostgreSQL.`
 }
@@ -108,7 +111,10 @@ async function systemDirectories(searchPath: string | undefined): Promise<string
   for (const [parent, pattern] of VERSIONED) {
     const names = (await readdir(parent).catch(() => [])).filter((name) => pattern.test(name))
     const newestFirst = names.sort((a, b) => majorIn(b) - majorIn(a))
-    found.push(...newestFirst.map((name) => join(parent, name, 'bin')), ...newestFirst.map((name) => join(parent, name)))
+    found.push(
+      ...newestFirst.map((name) => join(parent, name, 'bin')),
+      ...newestFirst.map((name) => join(parent, name)),
+    )
   }
   for (const directory of (searchPath ?? '/usr/local/bin:/usr/bin:/bin').split(delimiter).filter(Boolean)) {
     // pg_config's neighbours are often links or wrappers: it knows the real place.

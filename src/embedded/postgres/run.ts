@@ -6,7 +6,12 @@ import type { User } from './run-as.ts'
 /** Messages in English and UTC times in the log, whatever LANG and TZ say; initdb needs a PATH to find `sh`'s tools. */
 export const CLEAN_ENVIRONMENT = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/local/bin:/usr/bin:/bin' }
 
-export type RunOptions = { cwd?: string; user: User | undefined; timeoutMilliseconds?: number }
+export type RunOptions = {
+  user: User | undefined
+  /** Descriptors for the program to have as its fourth and later ones. */
+  inherit?: number[]
+  timeoutMilliseconds?: number
+}
 
 export type RunResult = { code: number | undefined; output: string }
 
@@ -14,10 +19,11 @@ export type RunResult = { code: number | undefined; output: string }
 export function run(program: string, parameters: string[], options: RunOptions): Promise<RunResult> {
   return new Promise((resolve) => {
     const child = spawn(program, parameters, {
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      // Ours may be one that the user cannot enter.
+      cwd: '/',
       ...options.user,
       env: CLEAN_ENVIRONMENT,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(options.inherit ?? [])],
       timeout: options.timeoutMilliseconds ?? 60_000,
       killSignal: 'SIGKILL',
     })
@@ -25,8 +31,8 @@ export function run(program: string, parameters: string[], options: RunOptions):
     const collect = (chunk: Buffer) => {
       output = (output + chunk.toString('utf8')).slice(-16_384)
     }
-    child.stdout.on('data', collect)
-    child.stderr.on('data', collect)
+    child.stdout?.on('data', collect)
+    child.stderr?.on('data', collect)
     child.once('error', (error) => resolve({ code: undefined, output: error.message }))
     child.once('close', (code) => resolve({ code: code ?? undefined, output }))
   })

@@ -1,0 +1,157 @@
+/** Verifies bearer tokens against the keys of the configured issuer, and remembers those that passed. */
+
+import { type CryptoKey, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
+import { LRUCache } from 'lru-cache'
+import type { TokenIssuerConfig } from '../config/config.ts'
+import { AppError, unauthenticated } from '../shared/app-error.ts'
+import { type AuthLogger, IssuerKeys, type KeySet } from './issuer-keys.ts'
+import { userIdOf } from './subject.ts'
+import type { TokenVerifier, VerifiedToken } from './verified-token.ts'
+
+const MAX_TOKEN_LENGTH = 8 * 1024
+const MAX_REMEMBERED = 10_000
+/** In characters of token text: 10,000 tokens of the greatest length would be 80 MB. */
+const MAX_REMEMBERED_LENGTH = 32 * 1024 * 1024
+
+type Remembered = { token: VerifiedToken; notBefore: number; generation: number }
+
+/**
+ * `check` asks the issuer for its keys now and rejects with what is wrong, for the operator; `close` ends what is
+ * being fetched. Nothing is fetched before the first token.
+ */
+export function createTokenVerifier(
+  config: TokenIssuerConfig,
+  options: { logger: AuthLogger },
+): TokenVerifier & { check(): Promise<void>; close(): void } {
+  const keys = new IssuerKeys(config, options.logger)
+  const verifier = new CachingTokenVerifier(config, keys, options.logger)
+  return {
+    verify: (token) => verifier.verify(token),
+    check: () => keys.check(),
+    close: () => keys.close(),
+  }
+}
+
+class CachingTokenVerifier implements TokenVerifier {
+  readonly #config: TokenIssuerConfig
+  readonly #keys: IssuerKeys
+  readonly #logger: AuthLogger
+  readonly #remembered = new LRUCache<string, Remembered>({
+    max: MAX_REMEMBERED,
+    maxSize: MAX_REMEMBERED_LENGTH,
+    sizeCalculation: (_, token) => token.length,
+  })
+  readonly #verifying = new Map<string, Promise<VerifiedToken>>()
+
+  constructor(config: TokenIssuerConfig, keys: IssuerKeys, logger: AuthLogger) {
+    this.#config = config
+    this.#keys = keys
+    this.#logger = logger
+  }
+
+  async verify(token: string): Promise<VerifiedToken> {
+    if (token.length > MAX_TOKEN_LENGTH) throw this.#refused('longer than 8 KiB')
+    const remembered = this.#remembered.get(token)
+    if (remembered && remembered.generation === this.#keys.known()?.generation) {
+      const { expiresAt } = remembered.token
+      if (!this.#isWithin(remembered.notBefore, expiresAt)) throw this.#refused('expired')
+      return remembered.token
+    }
+    let verifying = this.#verifying.get(token)
+    if (verifying === undefined) {
+      verifying = this.#verifyNew(token).finally(() => this.#verifying.delete(token))
+      this.#verifying.set(token, verifying)
+    }
+    return await verifying
+  }
+
+  async #verifyNew(token: string): Promise<VerifiedToken> {
+    this.#refuseHopeless(token)
+    const keySet = await this.#keys.get()
+    let verified: { payload: JWTPayload; keySet: KeySet }
+    try {
+      verified = await this.#verifyWithNewest(token, keySet)
+    } catch (error) {
+      throw error instanceof AppError ? error : this.#refused(reasonOf(error))
+    }
+    const { payload } = verified
+    const userId = userIdOf(payload.sub, this.#config.issuer, this.#config.mapSubjects)
+    if (userId === undefined) throw this.#refused('sub is no UUID')
+    const result = { userId, expiresAt: Number(payload.exp) * 1000, issuedAt: payload.iat ?? 0, claims: payload }
+    const notBefore = (payload.nbf ?? 0) * 1000
+    this.#remembered.set(token, { token: result, notBefore, generation: verified.keySet.generation })
+    return result
+  }
+
+  /** What its own claims rule out, signed or not, does not make ISM ask the issuer for keys. */
+  #refuseHopeless(token: string): void {
+    let claims: JWTPayload
+    try {
+      claims = decodeJwt(token)
+    } catch {
+      throw this.#refused('no JWT')
+    }
+    if (claims.iss !== this.#config.issuer) throw this.#refused('other issuer')
+    if (typeof claims.exp !== 'number' || !this.#isWithin(0, claims.exp * 1000)) throw this.#refused('expired')
+  }
+
+  async #verifyWithNewest(token: string, keySet: KeySet): Promise<{ payload: JWTPayload; keySet: KeySet }> {
+    try {
+      return { payload: await this.#verifyWith(token, keySet), keySet }
+    } catch (error) {
+      const newer = isUnknownKey(error, token) ? await this.#keys.newerThan(keySet) : undefined
+      if (newer === undefined) throw error
+      return { payload: await this.#verifyWith(token, newer), keySet: newer }
+    }
+  }
+
+  async #verifyWith(token: string, { getKey }: KeySet): Promise<JWTPayload> {
+    const { issuer, audience, algorithms, leewaySeconds } = this.#config
+    const options = { issuer, audience, algorithms, clockTolerance: leewaySeconds, requiredClaims: ['exp', 'sub'] }
+    try {
+      return (await jwtVerify(token, getKey, options)).payload
+    } catch (error) {
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
+      return await verifyWithAny(error, async (key) => (await jwtVerify(token, key, options)).payload)
+    }
+  }
+
+  /** As jose judges `nbf` and `exp`, but of a token that it passed at another time. Both in milliseconds. */
+  #isWithin(notBefore: number, expiresAt: number): boolean {
+    const now = Math.floor(Date.now() / 1000) * 1000
+    const leeway = this.#config.leewaySeconds * 1000
+    return notBefore <= now + leeway && expiresAt > now - leeway
+  }
+
+  #refused(reason: string) {
+    this.#logger.debug({ reason }, 'token refused')
+    return unauthenticated()
+  }
+}
+
+/** A token without `kid` is tried with each key that its algorithm fits (RFC 7515, section 4.1.4). */
+async function verifyWithAny(
+  candidates: errors.JWKSMultipleMatchingKeys,
+  verify: (key: CryptoKey) => Promise<JWTPayload>,
+): Promise<JWTPayload> {
+  for await (const key of candidates) {
+    try {
+      return await verify(key)
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed()
+}
+
+/** A `kid` that is in no key, or no `kid` and no key that fits: the issuer may have changed its keys. */
+function isUnknownKey(error: unknown, token: string): boolean {
+  if (error instanceof errors.JWKSNoMatchingKey) return true
+  return error instanceof errors.JWSSignatureVerificationFailed && decodeProtectedHeader(token).kid === undefined
+}
+
+/** Never the error itself: jose's bears the claims. A key that cannot be imported is no error of jose's own. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof errors.JOSEError)) return `key: ${error instanceof Error ? error.message : String(error)}`
+  return 'claim' in error ? `${error.code} ${error.claim}` : error.code
+}

@@ -1,0 +1,335 @@
+/** Every key of the configuration, once: reading, judging, the reference and the template all come from this table. */
+
+import type { ValueType } from './value-types.ts'
+import * as type from './value-types.ts'
+
+export type Key = {
+  type: ValueType<unknown>
+  doc: string
+  default?: unknown
+  /** Must be given where its section is. */
+  required?: true
+  secret?: true
+  /** Other names of the same key. */
+  aliases?: readonly string[]
+  /** What the template shows in place of the default. */
+  example?: unknown
+  /** Read and judged, but this version does nothing with it. */
+  unused?: true
+}
+
+export type Section = {
+  doc: string
+  required?: true
+  /** Why this version cannot run with the section at all. */
+  refused?: string
+  /** Read and judged, but this version does nothing with it. */
+  unused?: true
+  keys: Readonly<Record<string, Key>>
+}
+
+/** The keys above the first `[section]` of a file. */
+export const TOP = ''
+
+const port = type.integer(1, 65_535)
+const seconds = (min: number, max: number) => type.integer(min, max, 'seconds')
+const limit = type.integer(0, 1_000_000)
+
+export const SCHEMA = {
+  [TOP]: {
+    doc: 'The server itself. These keys stand above the first section.',
+    keys: {
+      ism_url: {
+        type: type.host,
+        default: '127.0.0.1',
+        doc: 'Address to listen on; 0.0.0.0 is every IPv4 address, :: every address. Not localhost where IPv4 is wanted.',
+      },
+      ism_port: { type: type.integer(0, 65_535), default: 5403, doc: 'Port to listen on; 0 takes any free one.' },
+      log_level: {
+        type: type.choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+          off: 'silent',
+          warning: 'warn',
+        }),
+        default: 'info',
+        doc: 'The least severe lines that are logged: trace, debug, info, warn, error, fatal or silent.',
+      },
+      cors_origin: {
+        type: type.list('exact origins such as "http://localhost:4200": no wildcard, path or final slash', type.origin),
+        default: [],
+        example: ['https://app.example.com'],
+        doc: 'Origins whose pages may call ISM from a browser: one, or an array, or several with commas between them.',
+      },
+      use_kafka: {
+        type: type.boolean,
+        default: false,
+        doc: 'Take notifications of your own from Kafka; this version refuses true.',
+      },
+      redis_cache_url: {
+        type: type.url(['redis', 'rediss'], { credentials: true }),
+        secret: true,
+        unused: true,
+        doc: 'Redis.',
+      },
+      push_notification_url: {
+        type: type.url(['http', 'https']),
+        unused: true,
+        doc: 'Where push notifications are posted.',
+      },
+      push_notification_access_token: {
+        type: type.text('a text without spaces', /^\S+$/),
+        secret: true,
+        unused: true,
+        doc: 'Bearer token for `push_notification_url`.',
+      },
+    },
+  },
+  user_db_config: {
+    doc: 'PostgreSQL 15 or newer: users, rooms, messages and the event log.',
+    required: true,
+    keys: {
+      db_host: {
+        type: type.hostOrSocketDirectory,
+        required: true,
+        example: 'localhost',
+        doc: 'Database server, or the directory of its Unix socket.',
+      },
+      db_port: { type: port, default: 5432, doc: 'Port of the database server.' },
+      db_user: { type: type.text('a role of the database'), required: true, example: 'ism', doc: 'Role to log in as.' },
+      db_password: {
+        type: type.possiblyEmptyText('the password of that role, or "" where the server asks for none'),
+        required: true,
+        secret: true,
+        example: 'change-me',
+        doc: 'Password of that role; empty where the server asks for none.',
+      },
+      db_name: { type: type.text('a database'), required: true, example: 'ism', doc: 'Name of the database.' },
+      ssl: {
+        type: type.choice(['off', 'require', 'verify'], { true: 'verify', false: 'off' }),
+        default: 'off',
+        doc: 'TLS to the database: `require` encrypts, `verify` also checks whose certificate it is. true is `verify`, false `off`.',
+      },
+      ssl_ca: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/postgres-ca.pem',
+        doc: "PEM file with the authorities that `verify` trusts, in place of the system's.",
+      },
+      pool_size: {
+        type: type.integer(1, 1000, 'connections'),
+        default: 10,
+        doc: 'Most connections that one ISM opens.',
+      },
+    },
+  },
+  message_db_config: {
+    doc: 'Cassandra or ScyllaDB for messages.',
+    refused: 'messages live in PostgreSQL in this version; leave the section out',
+    keys: {
+      db_url: {
+        type: type.list('host:port, several with commas between them', type.text('host:port', /^[^\s/@]+$/)),
+        required: true,
+        doc: 'Contact points.',
+      },
+      db_user: { type: type.possiblyEmptyText('a role'), doc: 'Role to log in as.' },
+      db_password: { type: type.possiblyEmptyText('its password'), secret: true, doc: 'Password of that role.' },
+      db_keyspace: { type: type.text('a keyspace', /^\w+$/), required: true, doc: 'Keyspace.' },
+      with_db_init: { type: type.boolean, default: false, doc: 'Make the keyspace and its tables at start.' },
+    },
+  },
+  token_issuer: {
+    doc: 'The OpenID Connect provider whose tokens ISM accepts: either iss_host and iss_realm, or issuer.',
+    required: true,
+    keys: {
+      iss_host: {
+        type: type.url(['https', 'http']),
+        example: 'https://keycloak.example.com',
+        doc: "Keycloak's root URL; with `iss_realm` the issuer is `<iss_host>/realms/<iss_realm>`.",
+      },
+      iss_realm: {
+        type: type.text('the name of a realm, without spaces and slashes', /^[^\s/?#%]+$/),
+        example: 'my-realm',
+        doc: "Keycloak's realm.",
+      },
+      issuer: {
+        type: type.url(['https', 'http']),
+        example: 'https://login.example.com/',
+        doc: 'Any other provider: exactly the `iss` of its tokens, a final slash included.',
+      },
+      discovery_url: {
+        type: type.url(['https', 'http']),
+        example: 'http://keycloak.internal:8080/realms/my-realm/.well-known/openid-configuration',
+        doc:
+          "Full URL of the provider's metadata document, where ISM reaches it by another name than tokens bear. " +
+          'Left out: `<issuer>/.well-known/openid-configuration`.',
+      },
+      audience: { type: type.text('a text'), default: 'account', doc: 'What `aud` of a token must hold.' },
+      algorithms: {
+        type: type.list('asymmetric algorithms: RS, PS or ES with 256, 384 or 512, or EdDSA', type.signatureAlgorithm),
+        default: ['RS256'],
+        doc: 'Signature algorithms that tokens may use.',
+      },
+      clock_leeway: {
+        type: seconds(0, 300),
+        default: 5,
+        doc: 'How far the clocks of issuer and ISM may differ, in seconds.',
+      },
+      map_subjects: {
+        type: type.boolean,
+        default: false,
+        doc: 'Give a `sub` that is no UUID a stable one made from issuer and `sub`, instead of refusing the token.',
+      },
+      key_cooldown: {
+        type: seconds(0, 3600),
+        default: 5,
+        doc: 'Least time between two fetches of the keys because of an unknown `kid`, in seconds.',
+      },
+    },
+  },
+  users: {
+    doc: 'Where users come from.',
+    keys: {
+      provision: {
+        type: type.choice(['auto', 'off']),
+        default: 'auto',
+        doc: "`auto` makes a user at a person's first call, `off` leaves all users to you and answers unknown ones 403.",
+      },
+      name_claim: {
+        type: type.text('the name of a claim'),
+        default: 'preferred_username',
+        doc: 'Claim of the token that is the display name; where it is missing, `name`.',
+      },
+    },
+  },
+  objects: {
+    doc: 'Pictures, kept in a directory.',
+    keys: {
+      directory: {
+        type: type.text('a path'),
+        default: './ism-objects',
+        doc: 'Directory of the pictures, made where missing; every ISM of one database needs the same. Relative to the working directory.',
+      },
+      bucket_name: {
+        type: type.text('letters, digits, dots, dashes and underscores', /^(?!\.+$)[A-Za-z0-9._-]{1,63}$/),
+        default: 'ism',
+        doc: 'First segment of `imageUrl` where there is no `public_url`.',
+      },
+      public_url: {
+        type: type.url(['https', 'http']),
+        example: 'https://chat.example.com/objects',
+        doc: 'URL under which browsers reach the pictures; `imageUrl` is then this URL with the key.',
+      },
+    },
+  },
+  object_db_config: {
+    doc: 'S3 or what speaks its protocol, for pictures.',
+    refused: 'pictures live in a directory in this version ([objects]); leave the section out',
+    keys: {
+      db_user: { type: type.text('a key'), aliases: ['access_key'], required: true, doc: 'Access key.' },
+      db_url: { type: type.url(['https', 'http']), aliases: ['storage_url'], required: true, doc: 'Endpoint.' },
+      db_password: {
+        type: type.text('a key'),
+        aliases: ['secret_key'],
+        required: true,
+        secret: true,
+        doc: 'Secret key.',
+      },
+      bucket_name: { type: type.text('a bucket', /^[A-Za-z0-9._-]+$/), required: true, doc: 'Bucket.' },
+    },
+  },
+  kafka_config: {
+    doc: 'Kafka, for notifications of your own.',
+    unused: true,
+    keys: {
+      bootstrap_host: { type: type.host, required: true, doc: 'Broker to begin with.' },
+      bootstrap_port: { type: port, required: true, doc: 'Its port.' },
+      topic: { type: type.text('a topic', /^[\w.-]{1,249}$/), required: true, doc: 'Topic to read.' },
+      client_id: { type: type.text('a text'), default: 'ism', doc: 'Name that the broker logs.' },
+      partition: {
+        type: type.list('a list of partition numbers', type.integer(0, 2_147_483_647)),
+        default: [],
+        doc: 'Partitions to read; none means all.',
+      },
+      consumer_group: { type: type.text('a text'), default: 'ism', doc: 'Consumer group.' },
+    },
+  },
+  limits: {
+    doc: 'What one person may do; 0 switches a limit off.',
+    keys: {
+      sends_per_second: { type: limit, default: 20, doc: 'Messages a second in the long run.' },
+      send_burst: { type: limit, default: 60, doc: 'Messages at once after a quiet time.' },
+      searches_per_minute: { type: limit, default: 60, doc: 'Searches for users a minute.' },
+      rooms_per_hour: { type: limit, default: 30, doc: 'New rooms an hour.' },
+      uploads_per_hour: { type: limit, default: 20, doc: 'Pictures an hour.' },
+    },
+  },
+  metrics: {
+    doc: 'Prometheus metrics. With neither port nor token there is no `/metrics`.',
+    keys: {
+      host: { type: type.host, default: '127.0.0.1', doc: 'Address that the port of its own listens on.' },
+      port: { type: port, example: 9403, doc: 'A port of its own for `/metrics`, which asks for no token.' },
+      token: {
+        type: type.text('letters, digits and signs without spaces', /^[!-~]+$/),
+        secret: true,
+        example: 'change-me',
+        doc: 'Serves `/metrics` on `ism_port` to whoever bears this token.',
+      },
+    },
+  },
+  log: {
+    doc: 'The event log from which streams resume.',
+    keys: {
+      retention_hours: {
+        type: type.integer(24, 87_600, 'hours'),
+        default: 168,
+        doc: 'How long a client may be away and still resume; afterwards it is told to reload.',
+      },
+      partition_span: {
+        type: type.integer(1000, 1_000_000_000, 'events'),
+        default: 2_000_000,
+        doc: 'Events in one partition of the log, which is dropped as a whole.',
+      },
+      memory_mib: {
+        type: type.integer(1, 65_536, 'MiB'),
+        default: 64,
+        doc: 'Newest part of the log that is kept in memory.',
+      },
+    },
+  },
+  streams: {
+    doc: 'Server-sent events.',
+    keys: {
+      keep_alive: {
+        type: seconds(1, 300),
+        default: 5,
+        doc: 'Time between two comment lines that keep a stream open, in seconds.',
+      },
+      max_buffered_kib: {
+        type: type.integer(16, 1_048_576, 'KiB'),
+        default: 1024,
+        doc: 'A reader with more unsent data than this is disconnected and resumes from the log.',
+      },
+      max_per_user: {
+        type: type.integer(1, 10_000, 'streams'),
+        default: 20,
+        doc: 'Streams that one person may hold open.',
+      },
+    },
+  },
+} as const satisfies Record<string, Section>
+
+export type SectionName = keyof typeof SCHEMA
+
+type ValueOf<K> = K extends { type: ValueType<infer T> }
+  ? K extends { default: unknown } | { required: true }
+    ? T
+    : T | undefined
+  : never
+
+/** What the table says a judged configuration holds. */
+export type Values = {
+  [S in SectionName]: { [K in keyof (typeof SCHEMA)[S]['keys']]: ValueOf<(typeof SCHEMA)[S]['keys'][K]> }
+}
+
+/** The same table for walking: sections and keys in their order. */
+export const SECTIONS: ReadonlyMap<string, Section> = new Map<string, Section>(Object.entries(SCHEMA))
+
+export const qualified = (section: string, key: string) => (section === TOP ? key : `${section}.${key}`)

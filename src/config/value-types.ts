@@ -1,0 +1,175 @@
+/** The kinds of value that a key may have: how each is read from TOML or from an environment variable's text. */
+import { isIP } from 'node:net'
+import { nearest } from './suggestion.ts'
+
+export type Parsed<T> = { value: T } | { problem: string }
+
+export type ValueType<T> = {
+  /** Completes "expected …". */
+  expected: string
+  parse(raw: unknown): Parsed<T>
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/
+
+function parseText(raw: unknown): Parsed<string> {
+  if (typeof raw !== 'string') return { problem: `is ${kindOf(raw)}, not a text in quotes` }
+  if (CONTROL_CHARACTER.test(raw)) return { problem: 'holds a line break or another control character' }
+  return { value: raw }
+}
+
+function kindOf(raw: unknown): string {
+  if (Array.isArray(raw)) return 'a list'
+  if (raw instanceof Date) return 'a date'
+  if (typeof raw === 'object') return 'a table'
+  if (typeof raw === 'string') return 'a text'
+  return typeof raw === 'boolean' ? 'true or false' : 'a number'
+}
+
+/** A type for texts that `problemOf` finds nothing wrong with. */
+function textWith(expected: string, problemOf: (text: string) => string | undefined): ValueType<string> {
+  return {
+    expected,
+    parse(raw) {
+      const text = parseText(raw)
+      if ('problem' in text) return text
+      const problem = text.value === '' ? 'is empty' : problemOf(text.value)
+      return problem === undefined ? text : { problem }
+    },
+  }
+}
+
+export const text = (expected: string, pattern?: RegExp) =>
+  textWith(expected, (value) => (pattern && !pattern.test(value) ? 'has a character that is not allowed' : undefined))
+
+export const possiblyEmptyText = (expected: string): ValueType<string> => ({ expected, parse: parseText })
+
+export function integer(min: number, max: number, unit = ''): ValueType<number> {
+  return {
+    expected: `a whole number${unit && ` of ${unit}`} from ${min} to ${max}`,
+    parse(raw) {
+      // What TOML cannot hold exactly arrives as a BigInt.
+      if (typeof raw === 'bigint') return { problem: 'is out of range' }
+      const value = typeof raw === 'string' && /^\s*[+-]?\d{1,15}\s*$/.test(raw) ? Number(raw) : raw
+      if (typeof value !== 'number') {
+        return { problem: typeof raw === 'string' ? 'is no whole number' : `is ${kindOf(raw)}, not a whole number` }
+      }
+      if (!Number.isInteger(value)) return { problem: 'is no whole number' }
+      return value < min || value > max ? { problem: `is out of range: ${value}` } : { value }
+    },
+  }
+}
+
+export const boolean: ValueType<boolean> = {
+  expected: 'true or false',
+  parse(raw) {
+    if (typeof raw === 'boolean') return { value: raw }
+    const word = typeof raw === 'string' ? raw.trim().toLowerCase() : undefined
+    return word === 'true' || word === 'false' ? { value: word === 'true' } : { problem: 'is neither true nor false' }
+  },
+}
+
+/** One of `values`, in any case; `synonyms` are other spellings, true and false among them. */
+export function choice<const T extends string>(
+  values: readonly T[],
+  synonyms: Readonly<Record<string, T>> = {},
+): ValueType<T> {
+  return {
+    expected: `one of ${values.map((value) => `"${value}"`).join(', ')}`,
+    parse(raw) {
+      if (typeof raw !== 'string' && typeof raw !== 'boolean') return { problem: `is ${kindOf(raw)}` }
+      const word = String(raw).trim().toLowerCase()
+      const value = values.find((candidate) => candidate === word)
+      if (value !== undefined) return { value }
+      const synonym = Object.hasOwn(synonyms, word) ? synonyms[word] : undefined
+      if (synonym !== undefined) return { value: synonym }
+      const meant = nearest(word, values)
+      return { problem: `is none of the possible values${meant ? ` (did you mean "${meant}"?)` : ''}` }
+    },
+  }
+}
+
+const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?$/i
+
+function hostProblem(host: string): string | undefined {
+  if (isIP(host) !== 0 || HOST_NAME.test(host)) return undefined
+  if (host.includes('://')) return 'is a URL, not a host'
+  return /^[^:]+:\d+$/.test(host) ? 'carries a port' : 'is no host'
+}
+
+/** A host to listen on or to connect to; an IPv6 address may stand in brackets. */
+export const host: ValueType<string> = (() => {
+  const type = textWith('a host name or an IP address', (value) => hostProblem(withoutBrackets(value)))
+  return {
+    expected: type.expected,
+    parse(raw) {
+      const parsed = type.parse(raw)
+      return 'problem' in parsed ? parsed : { value: withoutBrackets(parsed.value) }
+    },
+  }
+})()
+
+const withoutBrackets = (address: string) => address.replace(/^\[(.*)\]$/, '$1')
+
+export const hostOrSocketDirectory: ValueType<string> = {
+  expected: `${host.expected}, or the directory of a Unix socket`,
+  parse: (raw) => (typeof raw === 'string' && raw.startsWith('/') ? parseText(raw) : host.parse(raw)),
+}
+
+export function url(schemes: readonly string[], options: { credentials?: true } = {}): ValueType<string> {
+  const forms = schemes.map((scheme) => `${scheme}://`).join(' or ')
+  return textWith(`a URL that begins with ${forms}`, (value) => {
+    if (!URL.canParse(value)) return 'is no URL'
+    const { protocol, hostname, username, password, hash } = new URL(value)
+    if (!schemes.includes(protocol.slice(0, -1)) || hostname === '') return `is no URL that begins with ${forms}`
+    if ((username || password) && !options.credentials) return 'carries a user name or a password'
+    return hash ? 'has a fragment' : undefined
+  })
+}
+
+/** A list written as an array, or as one text with commas between its items; what stands twice counts once. */
+export function list<T>(expected: string, item: ValueType<T>): ValueType<T[]> {
+  return {
+    expected,
+    parse(raw) {
+      const items = itemsOf(raw)
+      if ('problem' in items) return items
+      const values = new Set<T>()
+      for (const [index, one] of items.value.entries()) {
+        const parsed = item.parse(one)
+        if ('problem' in parsed) return { problem: `item ${index + 1} ${parsed.problem}` }
+        values.add(parsed.value)
+      }
+      return { value: [...values] }
+    },
+  }
+}
+
+function itemsOf(raw: unknown): Parsed<unknown[]> {
+  if (Array.isArray(raw)) return { value: raw }
+  if (typeof raw === 'number') return { value: [raw] }
+  if (typeof raw !== 'string') return { problem: `is ${kindOf(raw)}, not a list` }
+  const items = raw.split(',').map((item) => item.trim())
+  return { value: items.filter((item) => item !== '') }
+}
+
+/** An origin exactly as a browser sends it (RFC 6454, section 6.2). */
+export const origin: ValueType<string> = textWith('an origin', (value) => {
+  if (value.includes('*')) return 'has a wildcard'
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\/[^/?#@\s]+$/.exec(value)?.[1]
+  const isWeb = scheme === undefined || scheme === 'http' || scheme === 'https'
+  if (!isWeb) return undefined
+  const exact = URL.canParse(value) ? new URL(value).origin : 'null'
+  if (exact === value) return undefined
+  return exact === 'null' ? 'is no origin' : `is no exact origin (did you mean "${exact}"?)`
+})
+
+const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
+
+/** A signature algorithm whose key for checking cannot be used for signing (RFC 7518, section 3.1; RFC 8037). */
+export const signatureAlgorithm: ValueType<string> = textWith(`one of ${ASYMMETRIC.join(', ')}`, (value) => {
+  if (ASYMMETRIC.includes(value)) return undefined
+  if (/^HS\d+$/i.test(value)) return 'is symmetric: whoever can check such a token can make one'
+  return value.toLowerCase() === 'none' ? 'is "none", which signs nothing' : 'is no known signature algorithm'
+})

@@ -1,0 +1,102 @@
+/** What is read from the log by position: its head, its pages, a person's events, a time's place. */
+import type { Queryable } from '../infra/postgres.ts'
+import { EVENT_COLUMNS, type LogEvent } from './event.ts'
+
+export type LogState = {
+  epoch: string
+  /** Events up to and including this are gone. */
+  trimmedSeq: number
+  /** The newest event's seq; `trimmedSeq` where there is none. */
+  headSeq: number
+}
+
+export async function readLogState(db: Queryable): Promise<LogState> {
+  const [row] = await db.query<LogState>(
+    'log.state',
+    `select l.epoch, l.trimmed_seq as "trimmedSeq",
+      greatest(l.trimmed_seq, (select e.seq from event e order by e.seq desc limit 1)) as "headSeq"
+    from event_log l`,
+  )
+  if (!row) throw new Error('event_log has no row')
+  return row
+}
+
+/**
+ * A new epoch where this is another database than the one that the epoch was made in: a restored backup or a clone
+ * has had a history of its own since, and cursors of the other must not be continued here.
+ */
+export async function adoptDatabase(db: Queryable): Promise<void> {
+  await db.query(
+    'log.adopt-database',
+    `with here as (
+      select (select system_identifier from pg_control_system()) || ':' ||
+        (select oid from pg_database where datname = current_database()) as identity)
+    update event_log l set database_identity = here.identity,
+      epoch = case when l.database_identity is null then l.epoch
+        else encode(uuid_send(gen_random_uuid()), 'hex') end
+    from here where l.database_identity is distinct from here.identity`,
+  )
+}
+
+/** Events after `after`, in order. */
+export function readEvents(db: Queryable, after: number, limit: number): Promise<LogEvent[]> {
+  return db.query<LogEvent>(
+    'log.read',
+    `select ${EVENT_COLUMNS} from event e where e.seq > $1 order by e.seq limit $2`,
+    [after, limit],
+  )
+}
+
+/**
+ * What a person's stream that never broke would have been given in (after, upTo], oldest first, `limit` at most: the
+ * events of the rooms that they were in, while they were in them, and those addressed to them.
+ */
+export function readEventsOf(
+  db: Queryable,
+  userId: string,
+  after: number,
+  upTo: number,
+  limit: number,
+): Promise<LogEvent[]> {
+  return db.query<LogEvent>(
+    'log.read-of',
+    `with visible as materialized (
+      select m.room_id, greatest(m.from_seq, $2) as low, least(coalesce(m.to_seq, $3 + 1), $3 + 1) as high
+      from room_membership m where m.user_id = $1 and (m.to_seq is null or m.to_seq > $2) and m.from_seq < $3)
+    select * from (
+      select e.* from visible v cross join lateral (
+        select ${EVENT_COLUMNS} from event e
+        where e.room_id = v.room_id and e.room_seq is not null and e.seq > v.low and e.seq < v.high
+        order by e.seq limit $4) e
+      union all
+      select e.* from visible v cross join lateral (
+        select ${EVENT_COLUMNS} from event e
+        where e.room_id = v.room_id and e.room_seq is null and e.recipients is null and e.seq > v.low and e.seq < v.high
+        order by e.seq limit $4) e
+      union all
+      select ${EVENT_COLUMNS} from event e where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= $3
+    ) e order by e.seq limit $4`,
+    [userId, after, upTo, limit],
+  )
+}
+
+/** The last seq logged before `time`; the log's clock never falls along seq, so halving finds it. */
+export async function seqBefore(db: Queryable, time: Date): Promise<number> {
+  const [row] = await db.query<{ seq: number }>(
+    'log.seq-before',
+    `with recursive bounds as (
+      select l.trimmed_seq as low, greatest(l.trimmed_seq, (select e.seq from event e order by e.seq desc limit 1)) as high
+      from event_log l),
+    search as (
+      select low, high from bounds
+      union all
+      select case when p.logged_at < $1 then p.seq else s.low end,
+        case when p.logged_at < $1 then s.high else (s.low + s.high + 1) / 2 - 1 end
+      from search s cross join lateral (
+        select e.seq, e.logged_at from event e where e.seq >= (s.low + s.high + 1) / 2 order by e.seq limit 1) p
+      where s.low < s.high)
+    select low as seq from search order by high - low limit 1`,
+    [time],
+  )
+  return row?.seq ?? 0
+}

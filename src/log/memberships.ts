@@ -1,0 +1,65 @@
+/** Who sees which room's events, by seq: intervals read once from the database, then kept by the log itself. */
+import type { Queryable } from '../infra/postgres.ts'
+import { EventType, type LogEvent } from './event.ts'
+
+/** A member sees the room's events with `from` < seq < `to`. */
+type Interval = { from: number; to: number }
+
+type IntervalRow = { roomId: string; from: number; to: number | null }
+
+/** One person's rooms. Feeding it an event that its rows already contain changes nothing. */
+export class Memberships {
+  readonly #rooms = new Map<string, Interval[]>()
+  /** Intervals that ended at or before this are not known here. */
+  readonly since: number
+
+  constructor(since: number, rows: IntervalRow[]) {
+    this.since = since
+    for (const { roomId, from, to } of rows) this.#intervals(roomId).push({ from, to: to ?? Number.POSITIVE_INFINITY })
+  }
+
+  /** `event` is addressed to this person and names a room, or is that room's RoomDeleted. */
+  apply(event: LogEvent): void {
+    if (!event.roomId) return
+    if (event.type === EventType.RoomDeleted) {
+      this.#rooms.delete(event.roomId)
+    } else if (event.type === EventType.NewRoom) {
+      const intervals = this.#intervals(event.roomId)
+      if (!intervals.some(({ from }) => from === event.seq))
+        intervals.push({ from: event.seq, to: Number.POSITIVE_INFINITY })
+    } else if (event.type === EventType.LeaveRoom) {
+      const open = this.#rooms.get(event.roomId)?.find(({ from, to }) => from < event.seq && to > event.seq)
+      if (open) open.to = event.seq
+    }
+  }
+
+  sees(roomId: string, seq: number): boolean {
+    return this.#rooms.get(roomId)?.some(({ from, to }) => from < seq && seq < to) ?? false
+  }
+
+  /** The rooms that the person is in now. */
+  *current(): Iterable<string> {
+    for (const [roomId, intervals] of this.#rooms)
+      if (intervals.some(({ to }) => to === Number.POSITIVE_INFINITY)) yield roomId
+  }
+
+  #intervals(roomId: string): Interval[] {
+    let intervals = this.#rooms.get(roomId)
+    if (!intervals) {
+      intervals = []
+      this.#rooms.set(roomId, intervals)
+    }
+    return intervals
+  }
+}
+
+/** The intervals of a person that reach beyond `since`. */
+export async function readMemberships(db: Queryable, userId: string, since: number): Promise<Memberships> {
+  const rows = await db.query<IntervalRow>(
+    'log.memberships',
+    `select room_id as "roomId", from_seq as "from", to_seq as "to" from room_membership
+    where user_id = $1 and (to_seq is null or to_seq > $2)`,
+    [userId, since],
+  )
+  return new Memberships(since, rows)
+}

@@ -1,0 +1,123 @@
+/** The tail: reads the log in order as it grows, and hands each event to its followers. */
+import type { Queryable } from '../infra/postgres.ts'
+import type { LogEvent } from './event.ts'
+import { readEvents, readLogState } from './log-repository.ts'
+import { RecentLog } from './recent-log.ts'
+
+export type TailObserver = {
+  tailRead(events: number, position: number): void
+  tailFailed(error: unknown): void
+}
+
+/** Called in order, synchronously, once for each event. */
+export type Follower = (event: LogEvent) => void
+
+const PAGE = 1_000
+const RETRY_MS = 500
+/** With wake-ups the poll only makes up for a lost one. */
+const POLL_AWAKE_MS = 2_000
+const POLL_ALONE_MS = 250
+
+export class Tail {
+  /** The newest event that the followers have had; everything up to it they have had, too. */
+  position = 0
+  epoch = ''
+  trimmedSeq = 0
+  recent = new RecentLog(0, 0)
+  readonly #db: Queryable
+  readonly #observe: TailObserver
+  readonly #memoryBytes: number
+  readonly #isWoken: () => boolean
+  readonly #followers: Follower[] = []
+  #waiting: { seq: number; resolve: () => void }[] = []
+  #timer: NodeJS.Timeout | undefined
+  #reading: Promise<void> | undefined
+  #again = false
+  #stopped = false
+
+  /** `isWoken` tells whether wake-ups arrive at present. */
+  constructor(db: Queryable, observe: TailObserver, options: { memoryBytes: number; isWoken: () => boolean }) {
+    this.#db = db
+    this.#observe = observe
+    this.#memoryBytes = options.memoryBytes
+    this.#isWoken = options.isWoken
+  }
+
+  follow(follower: Follower): void {
+    this.#followers.push(follower)
+  }
+
+  /** Begins at the log's present head. */
+  async start(): Promise<void> {
+    const state = await readLogState(this.#db)
+    this.epoch = state.epoch
+    this.trimmedSeq = state.trimmedSeq
+    this.position = state.headSeq
+    this.recent = new RecentLog(state.headSeq, this.#memoryBytes)
+    this.#schedule()
+  }
+
+  /** Reads what is new; a wake while it reads makes it look once more. */
+  wake(): void {
+    if (this.#stopped) return
+    this.#again = true
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined
+      if (this.#again) this.wake()
+      else this.#schedule()
+    })
+  }
+
+  /** Resolves when the followers have had everything up to `seq`. */
+  reached(seq: number): Promise<void> {
+    if (seq <= this.position) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#waiting.push({ seq, resolve })
+      this.wake()
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#again = false
+    clearTimeout(this.#timer)
+    await this.#reading
+  }
+
+  async #read(): Promise<void> {
+    clearTimeout(this.#timer)
+    while (this.#again && !this.#stopped) {
+      this.#again = false
+      try {
+        const events = await readEvents(this.#db, this.position, PAGE)
+        for (const event of events) this.#deliver(event)
+        this.#observe.tailRead(events.length, this.position)
+        this.#release()
+        if (events.length === PAGE) this.#again = true
+      } catch (error) {
+        this.#observe.tailFailed(error)
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
+        this.#again = true
+      }
+    }
+  }
+
+  #deliver(event: LogEvent): void {
+    this.recent.push(event)
+    this.position = event.seq
+    for (const follower of this.#followers) follower(event)
+  }
+
+  #release(): void {
+    if (this.#waiting.length === 0) return
+    for (const { seq, resolve } of this.#waiting) if (seq <= this.position) resolve()
+    this.#waiting = this.#waiting.filter(({ seq }) => seq > this.position)
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.wake(), this.#isWoken() ? POLL_AWAKE_MS : POLL_ALONE_MS)
+    this.#timer.unref()
+  }
+}

@@ -1,0 +1,106 @@
+/** Transactions that write rooms, members, relationships or friend counts: each holds the log's lock from its start. */
+import { type Connection, type Database, errorCode, type Queryable } from '../infra/postgres.ts'
+import type { EventType, MessageType } from './event.ts'
+
+/** An event to append; what it leaves out is null in its row. `body` and `preview` are JSON. */
+export type NewEvent = {
+  type: EventType
+  roomId?: string
+  recipients?: string[]
+  body: string
+  message?: {
+    roomSeq: number
+    messageId: string
+    senderId: string
+    messageType: MessageType
+    createdAt: Date
+    preview: string
+  }
+}
+
+export interface LogTransaction extends Queryable {
+  /** The log's clock when the transaction began. */
+  readonly time: Date
+  /** @returns the event's seq */
+  append(event: NewEvent): Promise<number>
+}
+
+/** Makes no network call but through its transaction, and may run again from its start. */
+export type TransactionWork<T> = (transaction: LogTransaction) => Promise<T>
+
+export interface LogTransactions {
+  run<T>(work: TransactionWork<T>): Promise<T>
+}
+
+/**
+ * The lock comes in a statement of its own, so that later statements see all that its last holder committed. Another
+ * node that is frozen inside a transaction loses it, and with it the lock, after two seconds.
+ */
+const BEGIN = `begin;
+  set local lock_timeout = '5s';
+  set local statement_timeout = '10s';
+  set local idle_in_transaction_session_timeout = '2s';
+  select lock_log()`
+
+const ATTEMPTS = 4
+const DEADLOCK = '40P01'
+const SERIALIZATION_FAILURE = '40001'
+
+export function createLogTransactions(db: Database, onCommit: () => void): LogTransactions {
+  return {
+    async run(work) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const result = await db.withConnection((connection) => attemptOnce(connection, work))
+          onCommit()
+          return result
+        } catch (error) {
+          const code = errorCode(error)
+          if (attempt === ATTEMPTS || (code !== DEADLOCK && code !== SERIALIZATION_FAILURE)) throw error
+        }
+      }
+    },
+  }
+}
+
+async function attemptOnce<T>(connection: Connection, work: TransactionWork<T>): Promise<T> {
+  await connection.execute(BEGIN)
+  try {
+    const [clock] = await connection.query<{ time: Date }>('log.time', 'select log_time() as time')
+    if (!clock) throw new Error('log_time() returned no row')
+    const result = await work({
+      query: connection.query,
+      time: clock.time,
+      append: (event) => append(connection, event),
+    })
+    await connection.execute('commit')
+    return result
+  } catch (error) {
+    // Where the rollback fails too, the connection is closed and the server rolls back.
+    await connection.execute('rollback').catch(() => {})
+    throw error
+  }
+}
+
+async function append(on: Queryable, event: NewEvent): Promise<number> {
+  const { message } = event
+  const [row] = await on.query<{ seq: number }>(
+    'log.append-event',
+    `select append_event($1::smallint, $2::uuid, $3::uuid[], $4::bigint, $5::uuid, $6::uuid, $7::smallint,
+      $8::timestamptz, $9::text, $10::text) as seq`,
+    [
+      event.type,
+      event.roomId ?? null,
+      event.recipients ?? null,
+      message?.roomSeq ?? null,
+      message?.messageId ?? null,
+      message?.senderId ?? null,
+      message?.messageType ?? null,
+      message?.createdAt ?? null,
+      message?.preview ?? null,
+      event.body,
+    ],
+  )
+  if (!row) throw new Error('append_event() returned no row')
+  return row.seq
+}

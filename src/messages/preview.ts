@@ -1,0 +1,30 @@
+/** The one-line preview of a room's latest message, as its list shows it. */
+
+export type Preview =
+  | { type: 'Text'; sender_username: string; text: string }
+  | { type: 'Media'; sender_username: string; media_type: string }
+  | { type: 'Reply'; sender_username: string; reply_text: string }
+  | { type: 'RoomChange'; sender_username: string; room_change_type: 'JOIN' | 'LEAVE' | 'INVITE' }
+  | { type: 'New' }
+
+const MAX_CHARACTERS = 50
+const CUT_CHARACTERS = 40
+
+export const NEW_ROOM_PREVIEW: Preview = { type: 'New' }
+
+/** Texts longer than 50 characters show their first 40; characters are code points, so no pair is cut. */
+export function shorten(text: string): string {
+  if (text.length <= MAX_CHARACTERS) return text
+  const characters = [...text]
+  return characters.length <= MAX_CHARACTERS ? text : `${characters.slice(0, CUT_CHARACTERS).join('')}...`
+}
+
+/** A stored preview; a room without one, or with one that cannot be read, looks new. */
+export function parsePreview(stored: string | null): Preview {
+  if (!stored) return NEW_ROOM_PREVIEW
+  try {
+    return JSON.parse(stored) as Preview
+  } catch {
+    return NEW_ROOM_PREVIEW
+  }
+}

@@ -1,0 +1,57 @@
+/** What members see of their rooms. */
+import type { Queryable } from '../infra/postgres.ts'
+import { pairOf } from '../relationships/relationship-repository.ts'
+import { forbidden, notFound } from '../shared/app-error.ts'
+import type { CurrentUser } from '../users/user.ts'
+import { type ImageUrls, type Room, type RoomMember, type RoomWithUsers, toRoom } from './room.ts'
+import { findAccess, findPrivateRooms, findRoom, listMembers, listRooms, type RoomAccess } from './room-repository.ts'
+
+/**
+ * @returns the room as its members may touch it
+ * @throws AppError CONTENT_NOT_FOUND no such room; INSUFFICIENT_PERMISSIONS not a member
+ */
+export async function requireMember(db: Queryable, roomId: string, user: CurrentUser): Promise<RoomAccess> {
+  const access = await findAccess(db, roomId, user.id)
+  if (!access) throw notFound('Room not found.')
+  if (!access.isMember) throw forbidden('You are not a member of this room.')
+  return access
+}
+
+export class RoomService {
+  readonly #db: Queryable
+  readonly #urls: ImageUrls
+
+  constructor(db: Queryable, urls: ImageUrls) {
+    this.#db = db
+    this.#urls = urls
+  }
+
+  async list(user: CurrentUser): Promise<Room[]> {
+    return (await listRooms(this.#db, user.id)).map((row) => toRoom(row, this.#urls))
+  }
+
+  /** @throws AppError CONTENT_NOT_FOUND no such room, or not a member: to others it does not exist */
+  async get(user: CurrentUser, roomId: string): Promise<Room> {
+    const row = await findRoom(this.#db, user.id, roomId)
+    if (!row) throw notFound('Room not found.')
+    return toRoom(row, this.#urls)
+  }
+
+  /** @throws as `get` */
+  async getWithUsers(user: CurrentUser, roomId: string): Promise<RoomWithUsers> {
+    const [room, users] = await Promise.all([this.get(user, roomId), listMembers(this.#db, roomId)])
+    return { ...room, users }
+  }
+
+  /** @throws as `requireMember` */
+  async members(user: CurrentUser, roomId: string): Promise<RoomMember[]> {
+    await requireMember(this.#db, roomId, user)
+    return listMembers(this.#db, roomId)
+  }
+
+  /** @returns the id of the private room with the other, or null */
+  async findPrivate(user: CurrentUser, otherId: string): Promise<string | null> {
+    const [roomId] = await findPrivateRooms(this.#db, pairOf(user.id, otherId))
+    return roomId ?? null
+  }
+}

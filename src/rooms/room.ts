@@ -1,0 +1,67 @@
+/** Rooms and their members, as the wire has them. */
+import { NEW_ROOM_PREVIEW, type Preview, parsePreview } from '../messages/preview.ts'
+
+export type RoomType = 'Single' | 'Group'
+
+export type MembershipStatus = 'Joined' | 'Left' | 'Invited'
+
+/** A room as one of its members sees it. */
+export type Room = {
+  id: string
+  roomType: RoomType
+  roomImageUrl: string | null
+  roomName: string | null
+  createdAt: Date
+  latestMessage: Date | null
+  unread: boolean | null
+  unreadCount: number
+  latestMessagePreviewText: Preview
+}
+
+export type RoomMember = {
+  id: string
+  displayName: string
+  profilePicture: string | null
+  joinedAt: Date
+  lastMessageReadAt: Date | null
+  membershipStatus: MembershipStatus
+}
+
+export type RoomWithUsers = Room & { users: RoomMember[] }
+
+/** Where the stored name of a room's image leads a browser. */
+export interface ImageUrls {
+  /** The key, of one that ISM 0.7.9 stored as `<bucket>/<key>` too. */
+  keyOf(stored: string): string
+  url(key: string): string
+  name(key: string): string
+}
+
+/** A room's row as read for one member. */
+export type RoomRow = Omit<Room, 'roomImageUrl' | 'latestMessagePreviewText'> & {
+  /** The room's own image, as stored. */
+  image: string | null
+  /** In a Single room the other person's picture. */
+  otherPicture: string | null
+  preview: string | null
+}
+
+export function toRoom({ image, otherPicture, preview, ...row }: RoomRow, urls: ImageUrls): Room {
+  const own = image === null ? null : urls.url(urls.keyOf(image))
+  return {
+    ...row,
+    roomImageUrl: row.roomType === 'Single' ? otherPicture : own,
+    latestMessagePreviewText: parsePreview(preview),
+  }
+}
+
+/** A room that was made a moment ago: nobody has read or sent anything. */
+export function newRoom(room: Pick<Room, 'id' | 'roomType' | 'roomName' | 'roomImageUrl' | 'createdAt'>): Room {
+  return {
+    ...room,
+    latestMessage: room.createdAt,
+    unread: true,
+    unreadCount: 0,
+    latestMessagePreviewText: NEW_ROOM_PREVIEW,
+  }
+}

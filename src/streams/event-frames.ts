@@ -1,0 +1,48 @@
+/** An event as the bytes of a server-sent event (WHATWG HTML, section 9.2), made once and shared by every stream. */
+import { encodeCursor } from '../log/cursor.ts'
+import type { LogEvent } from '../log/event.ts'
+import { eventJson, hasSenderView, resyncJson, type ResyncReason } from '../log/event-json.ts'
+
+export class EventFrames {
+  readonly #epoch: string
+  /** Weak: a frame lives as long as the event is kept in memory. */
+  readonly #shared = new WeakMap<LogEvent, Buffer>()
+  readonly #sender = new WeakMap<LogEvent, Buffer>()
+
+  constructor(epoch: string) {
+    this.#epoch = epoch
+  }
+
+  /** The frame of `event` as `userId` sees it. */
+  of(event: LogEvent, userId: string): Buffer {
+    const forSender = hasSenderView(event) && event.senderId === userId
+    const cache = forSender ? this.#sender : this.#shared
+    let frame = cache.get(event)
+    if (!frame) {
+      frame = Buffer.from(`id: ${this.#id(event.seq)}\ndata: ${eventJson(event, this.#epoch, forSender)}\n\n`)
+      cache.set(event, frame)
+    }
+    return frame
+  }
+
+  /** A named event, which `onmessage` handlers do not see: it moves the client's cursor only. */
+  cursor(seq: number): Buffer {
+    return Buffer.from(`event: cursor\nid: ${this.#id(seq)}\ndata: {}\n\n`)
+  }
+
+  resync(reason: ResyncReason, seq: number): Buffer {
+    const eventId = this.#id(seq)
+    return Buffer.from(`id: ${eventId}\ndata: ${resyncJson(reason, eventId)}\n\n`)
+  }
+
+  #id(seq: number): string {
+    return encodeCursor({ epoch: this.#epoch, seq })
+  }
+}
+
+export const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
+
+/** How long the client waits before it reconnects: spread, so that a node's clients do not all come at once. */
+export function retryFrame(): Buffer {
+  return Buffer.from(`retry: ${1_000 + Math.floor(Math.random() * 2_000)}\n\n`)
+}

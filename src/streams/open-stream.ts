@@ -1,0 +1,127 @@
+/** How a stream begins: replay from the database, cut-over through memory, then live; each event once, in order. */
+import type { Queryable } from '../infra/postgres.ts'
+import { EventType, type LogEvent } from '../log/event.ts'
+import { readEventsOf, readLogState } from '../log/log-repository.ts'
+import { type Memberships, readMemberships } from '../log/memberships.ts'
+import { resume } from '../log/resume.ts'
+import type { Tail } from '../log/tail.ts'
+import { retryFrame } from './event-frames.ts'
+import type { Hub, Person } from './hub.ts'
+import type { Stream } from './stream.ts'
+
+const PAGE = 1_000
+/** Replay waits for its reader at this many unsent bytes. */
+const REPLAY_BUFFER_BYTES = 256 * 1024
+/** Events of the log, not only the person's, that one turn of the cut-over looks at. */
+const CUT_OVER_SLICE = 5_000
+
+export type StreamOpener = {
+  /**
+   * Resolves when the stream is live or closed.
+   * @param lastEventId the client's cursor; without one the stream begins now
+   */
+  open(stream: Stream, lastEventId: string | undefined): Promise<void>
+}
+
+export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamOpener {
+  return {
+    async open(stream, lastEventId) {
+      stream.write(retryFrame())
+      let person: Person | undefined
+      try {
+        const after = await begin(stream, lastEventId)
+        const replayed = await replay(stream, after)
+        person = await holdPerson(stream.userId, replayed)
+        await cutOver(stream, person, replayed)
+      } finally {
+        if (person) {
+          person.openings--
+          hub.release(person)
+        }
+      }
+    },
+  }
+
+  /** Where the stream starts; tells the client its cursor, or to reload. */
+  async function begin(stream: Stream, lastEventId: string | undefined): Promise<number> {
+    if (lastEventId === undefined) {
+      stream.write(hub.frames.cursor(tail.position))
+      return tail.position
+    }
+    const from = resume(lastEventId, { ...(await readLogState(db)), epoch: tail.epoch })
+    if ('resync' in from) {
+      stream.write(hub.frames.resync(from.resync, tail.position))
+      return tail.position
+    }
+    // Another node's tail may be ahead of this one's.
+    await tail.reached(from.after)
+    stream.write(hub.frames.cursor(from.after))
+    return from.after
+  }
+
+  /** Phase 1: what memory no longer holds, page by page. @returns the seq up to which the stream has everything */
+  async function replay(stream: Stream, from: number): Promise<number> {
+    let after = from
+    while (after < tail.recent.floor && !stream.closed) {
+      const upTo = tail.position
+      const events = await readEventsOf(db, stream.userId, after, upTo, PAGE)
+      const { trimmedSeq } = await readLogState(db)
+      if (trimmedSeq > after) {
+        // Trimmed while the page was read: it may lack events.
+        stream.write(hub.frames.resync('TOO_OLD', upTo))
+        return upTo
+      }
+      for (const event of events) stream.write(hub.frames.of(event, stream.userId))
+      after = events.length === PAGE ? (events.at(-1)?.seq ?? upTo) : upTo
+      if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
+    }
+    return after
+  }
+
+  /** Phase 2: the rest from memory, up to a turn in which nothing is left; in that turn the stream goes live. */
+  async function cutOver(stream: Stream, person: Person, from: number): Promise<void> {
+    let after = from
+    for (;;) {
+      if (stream.closed) return
+      if (hub.closed) return stream.end()
+      if (after < tail.recent.floor) after = await replay(stream, after)
+      const events = tail.recent.after(after, CUT_OVER_SLICE)
+      for (const event of events) if (isFor(person, event)) stream.write(hub.frames.of(event, person.userId))
+      after = events.at(-1)?.seq ?? after
+      if (events.length < CUT_OVER_SLICE && stream.buffered <= REPLAY_BUFFER_BYTES) break
+      if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
+      else await new Promise((resolve) => setImmediate(resolve))
+    }
+    hub.attach(person, stream)
+  }
+
+  /** The person, held, with memberships that reach back to `since` and forward to the tail's position. */
+  async function holdPerson(userId: string, since: number): Promise<Person> {
+    const person = await knowPerson(userId, since)
+    person.openings++
+    return person
+  }
+
+  async function knowPerson(userId: string, since: number): Promise<Person> {
+    for (;;) {
+      const known = hub.person(userId)
+      if (known && known.memberships.since <= since) return known
+      const position = tail.position
+      const memberships = await readMemberships(db, userId, Math.min(since, known?.memberships.since ?? since))
+      // The log outran memory meanwhile, or another stream of theirs was quicker: look again.
+      if (tail.recent.floor > position || hub.person(userId) !== known) continue
+      catchUp(memberships, userId, position)
+      return hub.remember(userId, memberships)
+    }
+  }
+
+  function catchUp(memberships: Memberships, userId: string, position: number): void {
+    for (const event of tail.recent.after(position, Number.POSITIVE_INFINITY))
+      if (event.type === EventType.RoomDeleted || event.recipients?.includes(userId)) memberships.apply(event)
+  }
+}
+
+function isFor(person: Person, event: LogEvent): boolean {
+  if (event.recipients) return event.recipients.includes(person.userId)
+  return event.roomId !== null && person.memberships.sees(event.roomId, event.seq)
+}

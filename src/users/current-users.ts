@@ -1,0 +1,128 @@
+/** From a verified token to the person who makes the request: known from before, made now, or refused. */
+import { LRUCache } from 'lru-cache'
+import type { VerifiedToken } from '../auth/verified-token.ts'
+import type { UsersConfig } from '../config/config.ts'
+import type { Database } from '../infra/postgres.ts'
+import { forbidden } from '../shared/app-error.ts'
+import { findKnownPerson, insertPerson, type KnownPerson, renamePerson } from './provisioning-repository.ts'
+import type { CurrentUser } from './user.ts'
+
+const MAX_KNOWN = 50_000
+/** How long a row is believed: for long while changes are notified, else a moment. */
+const NOTIFIED_TTL_MS = 60_000
+const ALONE_TTL_MS = 1_000
+const MAX_NAME = 255
+/** Suffixes 2 to 9 first, as people would; then random ones, so that a popular name does not take forever. */
+const PLAIN_SUFFIXES = 9
+
+type Entry = KnownPerson & { readAt: number }
+
+export class CurrentUsers {
+  readonly #db: Database
+  readonly #config: UsersConfig
+  readonly #isNotified: () => boolean
+  readonly #known = new LRUCache<string, Entry>({ max: MAX_KNOWN })
+
+  /** `isNotified` tells whether changes of app_user are heard of at present. */
+  constructor(db: Database, config: UsersConfig, isNotified: () => boolean) {
+    this.#db = db
+    this.#config = config
+    this.#isNotified = isNotified
+  }
+
+  /** @throws AppError INSUFFICIENT_PERMISSIONS unknown where nothing is provisioned, or deleted */
+  async resolve(token: VerifiedToken): Promise<CurrentUser> {
+    let person = this.#cached(token.userId) ?? (await this.#read(token.userId))
+    if (!person) {
+      if (this.#config.provision === 'off')
+        throw forbidden('ISM does not know this user: the operator has to create them first.')
+      person = await this.#provision(token)
+    }
+    if (person.deleted) throw forbidden('This user was deleted.')
+    if (this.#isRenamed(person, token)) person = await this.#rename(person, token)
+    return person
+  }
+
+  /** Somebody changed this person's row. */
+  forget(userId: string): void {
+    this.#known.delete(userId)
+  }
+
+  forgetAll(): void {
+    this.#known.clear()
+  }
+
+  #cached(userId: string): Entry | undefined {
+    const entry = this.#known.get(userId)
+    const ttl = this.#isNotified() ? NOTIFIED_TTL_MS : ALONE_TTL_MS
+    return entry && performance.now() - entry.readAt < ttl ? entry : undefined
+  }
+
+  async #read(userId: string): Promise<Entry | undefined> {
+    // Stamped before the read: a change notified while it runs is not overwritten for long.
+    const readAt = performance.now()
+    const person = await findKnownPerson(this.#db, userId)
+    if (!person) return undefined
+    const entry = { ...person, readAt }
+    this.#known.set(userId, entry)
+    return entry
+  }
+
+  async #provision(token: VerifiedToken): Promise<Entry> {
+    const claim = this.#nameClaim(token)
+    for (const displayName of namesFor(claim)) {
+      await insertPerson(this.#db, { id: token.userId, displayName, nameClaim: claim, issuedAt: token.issuedAt })
+      const person = await this.#read(token.userId)
+      if (person) return person
+    }
+    throw new Error('no free display name was found')
+  }
+
+  /** Only of people whom ISM made, and only by a newer token: an old one is still around after a change. */
+  #isRenamed(person: KnownPerson, token: VerifiedToken): boolean {
+    if (this.#config.provision === 'off' || person.nameClaim === null || person.issuedAt === null) return false
+    return token.issuedAt > person.issuedAt && this.#nameClaim(token) !== person.nameClaim
+  }
+
+  async #rename(person: KnownPerson, token: VerifiedToken): Promise<Entry> {
+    const claim = this.#nameClaim(token)
+    for (const displayName of namesFor(claim)) {
+      const done = await renamePerson(this.#db, {
+        id: person.id,
+        displayName,
+        nameClaim: claim,
+        issuedAt: token.issuedAt,
+      })
+      if (!done) continue
+      const renamed = await this.#read(person.id)
+      if (renamed) return renamed
+      break
+    }
+    throw new Error('no free display name was found')
+  }
+
+  #nameClaim(token: VerifiedToken): string {
+    for (const claim of [this.#config.nameClaim, 'name']) {
+      const value = token.claims[claim]
+      // Control characters are no part of a name, and PostgreSQL takes no U+0000.
+      const name = typeof value === 'string' ? value.toWellFormed().replace(/\p{Cc}/gu, '').trim() : ''
+      if (name) return cut(name, MAX_NAME)
+    }
+    return `user-${token.userId.slice(0, 8)}`
+  }
+}
+
+function* namesFor(claim: string): Generator<string> {
+  yield claim
+  for (let n = 2; n <= PLAIN_SUFFIXES; n++) yield suffixed(claim, String(n))
+  for (let n = 0; n < 20; n++) yield suffixed(claim, Math.random().toString(36).slice(2, 8))
+}
+
+function suffixed(name: string, suffix: string): string {
+  return `${cut(name, MAX_NAME - suffix.length - 1)}-${suffix}`
+}
+
+/** The first `length` characters, as PostgreSQL counts them. */
+function cut(text: string, length: number): string {
+  return text.length <= length ? text : [...text].slice(0, length).join('')
+}
