@@ -62,7 +62,9 @@ export async function migrationStatus(config: PostgresConfig): Promise<Migration
   client.on('error', () => {})
   await client.connect()
   try {
-    const { rows: found } = await client.query<{ there: boolean }>(`select to_regclass($1) is not null as there`, [TABLE])
+    const { rows: found } = await client.query<{ there: boolean }>(`select to_regclass($1) is not null as there`, [
+      TABLE,
+    ])
     const { rows } = found[0]?.there
       ? await client.query<{ name: string }>(`select name from ${TABLE} order by id`)
       : { rows: [] }

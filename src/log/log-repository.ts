@@ -6,6 +6,8 @@ export type LogState = {
   epoch: string
   /** Events up to and including this are gone. */
   trimmedSeq: number
+  /** When the newest of those was logged; the beginning of time where nothing was trimmed. */
+  trimmedAt: Date
   /** The newest event's seq; `trimmedSeq` where there is none. */
   headSeq: number
 }
@@ -13,7 +15,7 @@ export type LogState = {
 export async function readLogState(db: Queryable): Promise<LogState> {
   const [row] = await db.query<LogState>(
     'log.state',
-    `select l.epoch, l.trimmed_seq as "trimmedSeq",
+    `select l.epoch, l.trimmed_seq as "trimmedSeq", greatest(l.trimmed_at, 'epoch') as "trimmedAt",
       greatest(l.trimmed_seq, (select e.seq from event e order by e.seq desc limit 1)) as "headSeq"
     from event_log l`,
   )

@@ -78,7 +78,8 @@ export function createSendBatches(db: Queryable, observe: BatchObserver, onCommi
 
   return {
     append(send) {
-      if (waiting.length >= MAX_WAITING) return Promise.reject(unavailable('Too many messages are waiting to be stored.'))
+      if (waiting.length >= MAX_WAITING)
+        return Promise.reject(unavailable('Too many messages are waiting to be stored.'))
       return new Promise((resolve, reject) => {
         waiting.push({ ...send, since: performance.now(), resolve, reject })
         running ??= drain()

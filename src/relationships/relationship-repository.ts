@@ -21,7 +21,10 @@ export async function findPairState(db: Queryable, { a, b }: Pair): Promise<Pair
 
 export async function savePairState(db: Queryable, { a, b }: Pair, state: PairState | null, time: Date): Promise<void> {
   if (state === null) {
-    await db.query('relationships.delete', 'delete from user_relationship where user_a_id = $1 and user_b_id = $2', [a, b])
+    await db.query('relationships.delete', 'delete from user_relationship where user_a_id = $1 and user_b_id = $2', [
+      a,
+      b,
+    ])
     return
   }
   await db.query(

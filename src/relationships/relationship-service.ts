@@ -61,7 +61,8 @@ export class RelationshipService {
       const before = await findPairState(transaction, pair)
       const result = transition(before, action, side)
       if ('error' in result) throw new AppError(result.error, MESSAGES[action])
-      if (result.state !== before) await this.#change(transaction, { user, otherId, pair, before, after: result.state, action })
+      if (result.state !== before)
+        await this.#change(transaction, { user, otherId, pair, before, after: result.state, action })
       return relationshipType(result.state, side === 'A')
     })
   }

@@ -9,7 +9,13 @@ export type Side = 'A' | 'B'
 export type Action = 'add' | 'accept' | 'reject' | 'remove' | 'block' | 'unblock'
 
 /** As one of the two sees it, and as the wire has it. */
-export type RelationshipType = 'FRIEND' | 'INVITE_SENT' | 'INVITE_RECEIVED' | 'CLIENT_BLOCKED' | 'CLIENT_GOT_BLOCKED' | null
+export type RelationshipType =
+  | 'FRIEND'
+  | 'INVITE_SENT'
+  | 'INVITE_RECEIVED'
+  | 'CLIENT_BLOCKED'
+  | 'CLIENT_GOT_BLOCKED'
+  | null
 
 /** As one of the two sees it, with the difference that the wire does not show. */
 type View = NonNullable<RelationshipType> | 'NOTHING' | 'BOTH_BLOCKED'

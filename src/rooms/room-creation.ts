@@ -90,7 +90,12 @@ export class RoomCreation {
     return room
   }
 
-  async #insert(transaction: LogTransaction, roomType: RoomType, roomName: string | null, guests: Guest[]): Promise<string> {
+  async #insert(
+    transaction: LogTransaction,
+    roomType: RoomType,
+    roomName: string | null,
+    guests: Guest[],
+  ): Promise<string> {
     const id = randomUUID()
     await insertRoom(transaction, {
       id,

@@ -3,10 +3,11 @@ import { randomUUID } from 'node:crypto'
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogTransactions } from '../log/transaction.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
+import type { ObjectUrls } from '../objects/object-urls.ts'
 import { toPicture } from '../objects/picture.ts'
 import type { CurrentUser } from '../users/user.ts'
-import type { ImageUrls } from './room.ts'
 import { requireMember } from './room-service.ts'
+import { addGarbage } from './room-writes.ts'
 
 export type Upload = { imageUrl: string; imageName: string }
 
@@ -14,9 +15,9 @@ export class RoomImages {
   readonly #db: Queryable
   readonly #transactions: LogTransactions
   readonly #objects: ObjectStore
-  readonly #urls: ImageUrls
+  readonly #urls: ObjectUrls
 
-  constructor(db: Queryable, transactions: LogTransactions, objects: ObjectStore, urls: ImageUrls) {
+  constructor(db: Queryable, transactions: LogTransactions, objects: ObjectStore, urls: ObjectUrls) {
     this.#db = db
     this.#transactions = transactions
     this.#objects = objects
@@ -59,10 +60,6 @@ export class RoomImages {
     await this.#objects.delete(key)
     await this.#db.query('images.forget-garbage', 'delete from object_garbage where key = $1', [key])
   }
-}
-
-async function addGarbage(db: Queryable, key: string): Promise<void> {
-  await db.query('images.add-garbage', 'insert into object_garbage (key) values ($1) on conflict do nothing', [key])
 }
 
 /** The room refers to `key` now; `old`, if there was one, is garbage. */

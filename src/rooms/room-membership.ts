@@ -3,20 +3,21 @@ import { randomUUID } from 'node:crypto'
 import { EventType, MessageType } from '../log/event.ts'
 import type { LogTransaction, LogTransactions } from '../log/transaction.ts'
 import type { Preview } from '../messages/preview.ts'
+import type { ObjectUrls } from '../objects/object-urls.ts'
 import { findBlocked, type Pair } from '../relationships/relationship-repository.ts'
 import { forbidden, invalid, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { findUser } from '../users/user-repository.ts'
-import { type ImageUrls, type RoomMember, toRoom } from './room.ts'
+import { type RoomMember, toRoom } from './room.ts'
 import { findAccess, findHead, findMember, findPrivateRooms, findRoom, listJoined } from './room-repository.ts'
 import { requireMember } from './room-service.ts'
-import { deleteRoom, joinRoom, leaveRoom, openMemberships } from './room-writes.ts'
+import { addGarbage, deleteRoom, joinRoom, leaveRoom, openMemberships } from './room-writes.ts'
 
 export class RoomMembership {
   readonly #transactions: LogTransactions
-  readonly #urls: ImageUrls
+  readonly #urls: ObjectUrls
 
-  constructor(transactions: LogTransactions, urls: ImageUrls) {
+  constructor(transactions: LogTransactions, urls: ObjectUrls) {
     this.#transactions = transactions
     this.#urls = urls
   }
@@ -82,8 +83,8 @@ export class RoomMembership {
   }
 
   async #end(transaction: LogTransaction, roomId: string, members: string[]): Promise<void> {
-    const access = await findAccess(transaction, roomId, members[0] ?? roomId)
-    await deleteRoom(transaction, roomId, access?.image ? this.#urls.keyOf(access.image) : null)
+    const image = await deleteRoom(transaction, roomId)
+    if (image !== null) await addGarbage(transaction, this.#urls.keyOf(image))
     await this.#appendLeaveRoom(transaction, roomId, members)
     await transaction.append({ type: EventType.RoomDeleted, roomId, recipients: [], body: '{}' })
   }

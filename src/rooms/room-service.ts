@@ -1,9 +1,10 @@
 /** What members see of their rooms. */
 import type { Queryable } from '../infra/postgres.ts'
+import type { ObjectUrls } from '../objects/object-urls.ts'
 import { pairOf } from '../relationships/relationship-repository.ts'
 import { forbidden, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
-import { type ImageUrls, type Room, type RoomMember, type RoomWithUsers, toRoom } from './room.ts'
+import { type Room, type RoomMember, type RoomWithUsers, toRoom } from './room.ts'
 import { findAccess, findPrivateRooms, findRoom, listMembers, listRooms, type RoomAccess } from './room-repository.ts'
 
 /**
@@ -19,9 +20,9 @@ export async function requireMember(db: Queryable, roomId: string, user: Current
 
 export class RoomService {
   readonly #db: Queryable
-  readonly #urls: ImageUrls
+  readonly #urls: ObjectUrls
 
-  constructor(db: Queryable, urls: ImageUrls) {
+  constructor(db: Queryable, urls: ObjectUrls) {
     this.#db = db
     this.#urls = urls
   }

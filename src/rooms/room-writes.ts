@@ -1,4 +1,6 @@
 /** SQL that writes rooms and members; each runs in a transaction that holds the log's lock. */
+import type { Queryable } from '../infra/postgres.ts'
+import { EventType } from '../log/event.ts'
 import type { LogTransaction } from '../log/transaction.ts'
 import type { RoomType } from './room.ts'
 
@@ -48,7 +50,12 @@ export async function joinRoom(
 }
 
 /** The member stays in the list as Left and sees no event after `seq`, the LeaveRoom's. */
-export async function leaveRoom(transaction: LogTransaction, roomId: string, userId: string, seq: number): Promise<void> {
+export async function leaveRoom(
+  transaction: LogTransaction,
+  roomId: string,
+  userId: string,
+  seq: number,
+): Promise<void> {
   await transaction.query(
     'rooms.leave',
     `with left_room as (
@@ -59,19 +66,25 @@ export async function leaveRoom(transaction: LogTransaction, roomId: string, use
 }
 
 /**
- * The room, its members and its NewRoom events are gone at once, its image is left to the sweeper; its messages are
- * erased by the archiver, which the RoomDeleted event tells.
+ * The room, its members and its NewRoom events are gone at once; its messages are erased by the archiver, which the
+ * RoomDeleted event tells.
+ * @returns the stored name of its image
  */
-export async function deleteRoom(transaction: LogTransaction, roomId: string, imageKey: string | null): Promise<void> {
-  await transaction.query(
+export async function deleteRoom(transaction: LogTransaction, roomId: string): Promise<string | null> {
+  const [room] = await transaction.query<{ image: string | null }>(
     'rooms.delete',
     `with memberships as (delete from room_membership where room_id = $1),
       members as (delete from chat_room_participant where room_id = $1),
-      announcements as (delete from event where room_id = $1 and room_seq is null and type = 3),
-      image as (insert into object_garbage (key) select $2::text where $2::text is not null on conflict do nothing)
-    delete from chat_room where id = $1`,
-    [roomId, imageKey],
+      announcements as (delete from event where room_id = $1 and room_seq is null and type = ${EventType.NewRoom})
+    delete from chat_room where id = $1 returning room_image_url as image`,
+    [roomId],
   )
+  return room?.image ?? null
+}
+
+/** From now on no room refers to the object `key`; the sweeper takes it away. */
+export async function addGarbage(db: Queryable, key: string): Promise<void> {
+  await db.query('images.add-garbage', 'insert into object_garbage (key) values ($1) on conflict do nothing', [key])
 }
 
 export async function saveRead(

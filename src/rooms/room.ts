@@ -1,5 +1,6 @@
 /** Rooms and their members, as the wire has them. */
 import { NEW_ROOM_PREVIEW, type Preview, parsePreview } from '../messages/preview.ts'
+import type { ObjectUrls } from '../objects/object-urls.ts'
 
 export type RoomType = 'Single' | 'Group'
 
@@ -29,14 +30,6 @@ export type RoomMember = {
 
 export type RoomWithUsers = Room & { users: RoomMember[] }
 
-/** Where the stored name of a room's image leads a browser. */
-export interface ImageUrls {
-  /** The key, of one that ISM 0.7.9 stored as `<bucket>/<key>` too. */
-  keyOf(stored: string): string
-  url(key: string): string
-  name(key: string): string
-}
-
 /** A room's row as read for one member. */
 export type RoomRow = Omit<Room, 'roomImageUrl' | 'latestMessagePreviewText'> & {
   /** The room's own image, as stored. */
@@ -46,7 +39,7 @@ export type RoomRow = Omit<Room, 'roomImageUrl' | 'latestMessagePreviewText'> & 
   preview: string | null
 }
 
-export function toRoom({ image, otherPicture, preview, ...row }: RoomRow, urls: ImageUrls): Room {
+export function toRoom({ image, otherPicture, preview, ...row }: RoomRow, urls: ObjectUrls): Room {
   const own = image === null ? null : urls.url(urls.keyOf(image))
   return {
     ...row,

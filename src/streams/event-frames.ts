@@ -1,7 +1,7 @@
 /** An event as the bytes of a server-sent event (WHATWG HTML, section 9.2), made once and shared by every stream. */
 import { encodeCursor } from '../log/cursor.ts'
 import type { LogEvent } from '../log/event.ts'
-import { eventJson, hasSenderView, resyncJson, type ResyncReason } from '../log/event-json.ts'
+import { eventJson, hasSenderView, type ResyncReason, resyncJson } from '../log/event-json.ts'
 
 export class EventFrames {
   readonly #epoch: string

@@ -87,7 +87,8 @@ export class Hub {
   close(): void {
     this.#closed = true
     clearInterval(this.#wheel)
-    for (const person of [...this.#people.values()]) for (const stream of [...person.streams]) this.#drop(person, stream)
+    for (const person of [...this.#people.values()])
+      for (const stream of [...person.streams]) this.#drop(person, stream)
   }
 
   /** Forgets a person whose last stream is gone or never came to be attached. */
@@ -140,7 +141,8 @@ export class Hub {
   #tick(): void {
     this.#ticks++
     const frame = this.#ticks % KEEP_ALIVES_A_CURSOR === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
-    for (const person of this.#people.values()) for (const stream of person.streams) this.#writeTo(person, stream, frame)
+    for (const person of this.#people.values())
+      for (const stream of person.streams) this.#writeTo(person, stream, frame)
   }
 
   #drop(person: Person, stream: Stream): void {

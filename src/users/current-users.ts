@@ -104,8 +104,8 @@ export class CurrentUsers {
   #nameClaim(token: VerifiedToken): string {
     for (const claim of [this.#config.nameClaim, 'name']) {
       const value = token.claims[claim]
-      // Control characters are no part of a name, and PostgreSQL takes no U+0000.
-      const name = typeof value === 'string' ? value.toWellFormed().replace(/\p{Cc}/gu, '').trim() : ''
+      // Control characters and lone surrogates are no part of a name, and PostgreSQL takes no U+0000.
+      const name = typeof value === 'string' ? value.replace(/[\p{Cc}\p{Cs}]/gu, '').trim() : ''
       if (name) return cut(name, MAX_NAME)
     }
     return `user-${token.userId.slice(0, 8)}`

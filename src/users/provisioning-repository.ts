@@ -39,7 +39,10 @@ export async function insertPerson(db: Queryable, { id, displayName, nameClaim, 
 }
 
 /** @returns false where another has the name */
-export async function renamePerson(db: Database, { id, displayName, nameClaim, issuedAt }: Provision): Promise<boolean> {
+export async function renamePerson(
+  db: Database,
+  { id, displayName, nameClaim, issuedAt }: Provision,
+): Promise<boolean> {
   try {
     await db.query(
       'users.rename',

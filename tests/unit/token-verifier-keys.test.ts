@@ -80,17 +80,29 @@ describe('fetching', () => {
     expect(issuer.requests.jwks).toBe(0)
   })
 
-  it.each([
-    ['a redirect', (res: import('node:http').ServerResponse) => res.writeHead(302, { location: '/x' }).end()],
-    ['no JSON', (res: import('node:http').ServerResponse) => res.end('<html>')],
-    ['more than 1 MiB', (res: import('node:http').ServerResponse) => res.end(`{"a":"${'x'.repeat(1 << 20)}"}`)],
-  ])('refuses %s', async (_, answer) => {
+  it('refuses what is no JSON', async () => {
     issuer.intercept = (_req, res) => {
-      answer(res)
+      res.end('<html>')
       return true
     }
     await expect(verifierWith().verify(await fresh(first))).rejects.toMatchObject(UNREACHABLE)
     expect(logger.warn).toHaveBeenCalledOnce()
+  })
+
+  it('refuses more than 1 MiB', async () => {
+    issuer.metadata = { padding: 'x'.repeat(1 << 20) }
+    await expect(verifierWith().verify(await fresh(first))).rejects.toMatchObject(UNREACHABLE)
+    expect(logger.warn.mock.calls[0]?.[0]).toMatchObject({ reason: expect.stringMatching(/more than 1048576 bytes/) })
+  })
+
+  it('follows no redirect', async () => {
+    issuer.intercept = (req, res) => {
+      if (req.url !== '/.well-known/openid-configuration') return false
+      res.writeHead(302, { location: '/elsewhere' }).end()
+      return true
+    }
+    await expect(verifierWith().verify(await fresh(first))).rejects.toMatchObject(UNREACHABLE)
+    expect(issuer.requests.discovery).toBe(0)
   })
 
   it('replaces the outside name of the provider by the one that ISM reaches it by', async () => {

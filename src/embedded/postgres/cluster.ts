@@ -1,10 +1,11 @@
 /** A PostgreSQL of ISM's own: made where there is none, started, watched over, started again after a crash, stopped. */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readFile, realpath, rename, stat, truncate, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdir, readFile, realpath, rename, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort, isTaken, LOOPBACK } from '../free-port.ts'
+import { readIfThere, replaceFile } from '../private-file.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
 import { clusterDirectoryIn, clusterMajor, initialise, SUPERUSER } from './initialise.ts'
 import { userToRunAs } from './run-as.ts'
@@ -80,7 +81,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   )
   const port = await supervisor.start()
   return {
-    connection: { host: '127.0.0.1', port, user: SUPERUSER, password },
+    connection: { host: LOOPBACK, port, user: SUPERUSER, password },
     version: binaries.version,
     pid: () => supervisor.pid(),
     stop: () => supervisor.stop(),
@@ -203,15 +204,12 @@ class Supervisor {
 
 async function passwordIn(directory: string): Promise<string> {
   const file = join(directory, 'postgres-password')
-  const known = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-    return undefined
-  })
-  if (known !== undefined) return known.trim()
+  const known = (await readIfThere(file))?.trim()
+  if (known) return known
   if ((await clusterMajor(directory)) !== undefined)
-    throw new Error(`${file} is missing: restore it, or remove ${directory}.`)
+    throw new Error(`${file} is missing or empty: restore it, or remove ${directory} to begin anew.`)
   const password = randomBytes(24).toString('base64url')
-  await writeFile(file, `${password}\n`, { mode: 0o600, flag: 'wx' })
+  await replaceFile(file, `${password}\n`)
   return password
 }
 
@@ -232,25 +230,6 @@ async function keepLastLog(file: string): Promise<void> {
 async function cutLog(file: string): Promise<void> {
   const found = await stat(file).catch(() => undefined)
   if (found && found.size > 8 * LOG_BYTES_KEPT) await truncate(file, 0).catch(() => undefined)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
-}
-
-function isTaken(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(true))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(false)))
-  })
 }
 
 function stopwatch(): () => string {

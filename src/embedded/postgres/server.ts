@@ -4,8 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { postgresProcesses, processStart, signal } from '../processes.ts'
 import type { Binaries } from './binaries.ts'
-import { processesMarked, processStart, signal } from './processes.ts'
 import { withReachable } from './reachable-directory.ts'
 import { CLEAN_ENVIRONMENT } from './run.ts'
 import type { User } from './run-as.ts'
@@ -123,7 +123,7 @@ export async function clearLeftovers(clusterDirectory: string, mark: string): Pr
   const [pid] = await postmasterFile(clusterDirectory)
   if (pid === undefined) return
   const postmaster = Number.parseInt(pid, 10)
-  const marked = await processesMarked(mark)
+  const marked = await postgresProcesses(mark)
   if (marked.includes(postmaster)) {
     signal(postmaster, 'SIGINT')
     if (!(await endsWithin(postmaster, 4_000))) {
@@ -140,7 +140,7 @@ export async function killLeftovers(mark: string): Promise<void> {
   const deadline = Date.now() + 5_000
   for (;;) {
     const left: number[] = []
-    for (const pid of await processesMarked(mark)) if (await processStart(pid)) left.push(pid)
+    for (const pid of await postgresProcesses(mark)) if (await processStart(pid)) left.push(pid)
     if (left.length === 0) return
     if (Date.now() > deadline) throw new Error(`PostgreSQL's processes ${left.join(', ')} do not end.`)
     for (const pid of left) signal(pid, 'SIGKILL')

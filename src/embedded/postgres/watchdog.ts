@@ -23,6 +23,8 @@ fi
 [ -z "$1" ] || rm -rf -- "$1"
 `
 
+const RESTART_MILLISECONDS = 100
+
 export type Watchdog = {
   guard(pid: number | undefined): void
   /** Resolves when the watchdog is gone. */
@@ -47,11 +49,15 @@ export function startWatchdog(removeAtEnd?: string): Watchdog {
     shell.stdin.on('error', () => undefined)
     shell.on('error', () => undefined)
     shell.once('exit', () => {
-      if (ended) return
-      child = start()
-      guard(guarded)
+      if (!ended) setTimeout(restart, RESTART_MILLISECONDS).unref()
     })
     return shell
+  }
+
+  function restart(): void {
+    if (ended) return
+    child = start()
+    guard(guarded)
   }
 
   function guard(pid: number | undefined): void {

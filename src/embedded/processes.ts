@@ -28,16 +28,19 @@ export async function processStart(pid: number): Promise<string | undefined> {
   return state.startsWith('Z') ? undefined : start.join('-').replaceAll(':', '')
 }
 
-/** The pids of processes whose command line holds `mark`. */
-export async function processesMarked(mark: string): Promise<number[]> {
+/** The pids of PostgreSQL's processes, postmasters and backends, whose command line holds `mark`. */
+export async function postgresProcesses(mark: string): Promise<number[]> {
+  const isMarked = (line: string | undefined) => line?.includes(mark) && /(?:^|\/|\s)postgres(?=[\0: ])/.test(line)
   if (LINUX) {
     const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-    const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
-    return pids.filter((_, index) => lines[index]?.includes(mark)).map(Number)
+    const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)))
+    return pids.filter((_, index) => isMarked(lines[index])).map(Number)
   }
   const answer = await execute('ps', ['-axo', 'pid=,command='], { env: PS_ENVIRONMENT, maxBuffer: 16 << 20 })
-  const marked = answer.stdout.split('\n').filter((line) => line.includes(mark))
-  return marked.map((line) => Number.parseInt(line, 10))
+  return answer.stdout
+    .split('\n')
+    .filter(isMarked)
+    .map((line) => Number.parseInt(line, 10))
 }
 
 const PS_ENVIRONMENT = { LC_ALL: 'C', TZ: 'UTC', PATH: '/bin:/usr/bin' }

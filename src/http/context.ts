@@ -1,0 +1,31 @@
+/** What middleware leaves for handlers. */
+import type { RouterContext } from '@koa/router'
+import type { DefaultContext, DefaultState, ParameterizedContext } from 'koa'
+import type { VerifiedToken } from '../auth/verified-token.ts'
+import type { CurrentUser } from '../users/user.ts'
+
+export type State = DefaultState & {
+  requestId: string
+  /** Set by the authentication, on every route that needs a token. */
+  user: CurrentUser
+  token: VerifiedToken
+}
+
+export type Context = ParameterizedContext<State>
+
+export type RouteContext = RouterContext<State, DefaultContext>
+
+export type Handler = (ctx: RouteContext) => void | Promise<void>
+
+/** Answers with JSON that is text already. */
+export function respondJson(ctx: RouteContext, json: string): void {
+  ctx.type = 'application/json'
+  ctx.body = json
+}
+
+/** Answers 200 with nothing. */
+export function respondEmpty(ctx: RouteContext): void {
+  ctx.status = 200
+  ctx.type = 'text/plain'
+  ctx.body = ''
+}

@@ -1,0 +1,77 @@
+/** What operators and load balancers ask, without a user's token. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Registry } from 'prom-client'
+import { bearerToken } from '../auth/bearer.ts'
+import { notFound, unauthenticated } from '../shared/app-error.ts'
+import type { Handler } from './context.ts'
+
+export type HealthHandlers = Record<'hello' | 'alive' | 'ready' | 'metrics', Handler>
+
+/** A store by the name that operators know it by; rejects where it does not work. */
+export type StoreCheck = { name: string; check: () => Promise<void> }
+
+type Readiness = { ready: boolean; stores: { name: string; ok: boolean; milliseconds: number }[] }
+
+/** Anybody may ask; the stores are asked once a second at most. */
+const READINESS_MS = 1_000
+const CHECK_TIMEOUT_MS = 3_000
+
+/** @param metrics `token` serves /metrics here to whoever bears it; without one there is no such path */
+export function healthHandlers(
+  stores: StoreCheck[],
+  metrics: { registry: Registry; token: string | undefined; refresh: () => Promise<void> },
+): HealthHandlers {
+  let readiness: Promise<Readiness> | undefined
+  let askedAt = 0
+
+  return {
+    hello: (ctx) => {
+      ctx.type = 'text/plain'
+      ctx.body = "Hello, world! I'm your new ISM. 🤗"
+    },
+    alive: (ctx) => {
+      ctx.type = 'text/plain'
+      ctx.body = 'Healthy'
+    },
+    ready: async (ctx) => {
+      const now = performance.now()
+      if (!readiness || now - askedAt > READINESS_MS) {
+        readiness = checkAll(stores)
+        askedAt = now
+      }
+      const result = await readiness
+      ctx.status = result.ready ? 200 : 503
+      ctx.set('Cache-Control', 'no-store')
+      ctx.body = result
+    },
+    metrics: async (ctx) => {
+      if (metrics.token === undefined) throw notFound('There is nothing at this path.')
+      if (!sameSecret(bearerToken(ctx.req.headers.authorization), metrics.token)) throw unauthenticated()
+      await metrics.refresh().catch(() => {}) // The other metrics matter most when the database is down.
+      ctx.type = metrics.registry.contentType
+      ctx.body = await metrics.registry.metrics()
+    },
+  }
+}
+
+async function checkAll(stores: StoreCheck[]): Promise<Readiness> {
+  const results = await Promise.all(
+    stores.map(async ({ name, check }) => {
+      const started = performance.now()
+      const ok = await Promise.race([
+        check().then(
+          () => true,
+          () => false,
+        ),
+        new Promise<boolean>((resolve) => setTimeout(resolve, CHECK_TIMEOUT_MS, false).unref()),
+      ])
+      return { name, ok, milliseconds: Math.round(performance.now() - started) }
+    }),
+  )
+  return { ready: results.every(({ ok }) => ok), stores: results }
+}
+
+function sameSecret(given: string, wanted: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(wanted))
+}

@@ -1,0 +1,74 @@
+/** The HTTP server: the order of its middleware, its listener, and how it ends. */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import cors from '@koa/cors'
+import type Router from '@koa/router'
+import Koa from 'koa'
+import helmet from 'koa-helmet'
+import type { Logger } from '../observability/logger.ts'
+import type { State } from './context.ts'
+import { refuseUnknown, renderErrors } from './errors.ts'
+import { logRequests, type RequestObserver } from './request-log.ts'
+
+export type HttpServer = {
+  address: { host: string; port: number }
+  /** Accepts no more connections; what runs is finished, what is idle is closed. */
+  close(deadlineMs: number): Promise<void>
+}
+
+export function createKoa(
+  router: Router<State>,
+  corsOrigins: string[],
+  logger: Logger,
+  observe: RequestObserver,
+): Koa<State> {
+  const koa = new Koa<State>()
+  // Everything is rendered and logged below; what is left is a client that went away while a body was streamed to it.
+  koa.on('error', (error) => logger.debug({ err: error }, 'a response was cut off'))
+  koa.use(logRequests(logger, observe))
+  koa.use(helmet())
+  koa.use(
+    cors({
+      origin: (ctx) => (corsOrigins.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
+      allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+      allowHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'X-Request-Id'],
+      exposeHeaders: ['Link', 'Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
+      maxAge: 600,
+    }),
+  )
+  koa.use(renderErrors(logger))
+  koa.use(router.routes())
+  koa.use(refuseUnknown((path) => allowedMethods(router, path)))
+  return koa
+}
+
+function allowedMethods(router: Router<State>, path: string): string[] {
+  return [...new Set(router.match(path, '').path.flatMap(({ methods }) => methods))]
+}
+
+/** @throws Error where the address is taken or not this machine's */
+export async function listen(koa: Koa<State>, host: string, port: number): Promise<HttpServer> {
+  const server = createServer(
+    { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: 60_000 },
+    koa.callback(),
+  )
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: 4_096 }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address() as AddressInfo
+  return { address: { host, port: address.port }, close: (deadlineMs) => close(server, deadlineMs) }
+}
+
+async function close(server: Server, deadlineMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const idle = setInterval(() => server.closeIdleConnections(), 100)
+  const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
+  server.closeIdleConnections()
+  await closed
+  clearInterval(idle)
+  clearTimeout(deadline)
+}

@@ -1,0 +1,58 @@
+/** Request schemas, compiled once; what breaks one is named by field and rule. */
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import ajvFormats from 'ajv-formats'
+import type { Static, TSchema } from 'typebox'
+import { invalid } from '../shared/app-error.ts'
+import { parseUuid } from '../shared/ids.ts'
+import { parseTimestamp } from '../shared/timestamp.ts'
+
+const ajv = new Ajv2020({ strict: true, allErrors: false })
+ajvFormats.default(ajv, ['uuid'])
+ajv.addFormat('timestamp', { type: 'string', validate: (text) => parseTimestamp(text) !== undefined })
+
+/**
+ * Unknown fields pass, and `null` means absent, as the clients of ISM 0.7.9 rely on.
+ * @returns a function that gives back the value, or throws AppError VALIDATION_ERROR
+ */
+export function validator<Schema extends TSchema>(schema: Schema): (value: unknown) => Static<Schema> {
+  const validate = ajv.compile(schema) as ValidateFunction<Static<Schema>>
+  return (value) => {
+    const present = withoutNulls(value)
+    if (validate(present)) return present
+    throw invalid(describe(validate.errors?.[0]))
+  }
+}
+
+/** @throws AppError VALIDATION_ERROR where the path's or query's `name` is no UUID */
+export function requireUuid(value: unknown, name: string): string {
+  const uuid = parseUuid(value)
+  if (!uuid) throw invalid(`${name}: must be a UUID`)
+  return uuid
+}
+
+/** @throws AppError VALIDATION_ERROR where the query's `name` is missing or no RFC 3339 time */
+export function requireTimestamp(value: unknown, name: string): Date {
+  const time = typeof value === 'string' ? parseTimestamp(value) : undefined
+  if (!time) throw invalid(`${name}: must be an RFC 3339 time, such as 2026-01-31T12:00:00.000Z`)
+  return time
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, field]) => field !== null)
+      .map(([name, field]) => [name, withoutNulls(field)]),
+  )
+}
+
+function describe(error: ErrorObject | undefined): string {
+  if (!error) return 'The request breaks its schema.'
+  const field = error.instancePath.slice(1).replaceAll('/', '.')
+  if (error.keyword === 'required') {
+    const missing = String(error.params['missingProperty'])
+    return `${field ? `${field}.` : ''}${missing}: is required`
+  }
+  const rule = error.keyword === 'enum' ? `must be one of ${error.params['allowedValues'].join(', ')}` : error.message
+  return `${field || 'body'}: ${rule}`
+}

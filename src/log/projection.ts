@@ -1,0 +1,68 @@
+/** A projection's place in the log: how far it is, and which node works at it, by a lease with a fencing epoch. */
+import type { Queryable } from '../infra/postgres.ts'
+
+export type Lease = {
+  /** Everything up to and including this is done. */
+  seq: number
+  /** Counts holders: only the newest one's position is taken. */
+  epoch: number
+}
+
+const LEASE_SECONDS = 5
+
+/** A lease without a position: whoever has it does the housekeeping. */
+export const MAINTENANCE = 'maintenance'
+
+/** Makes the projection known; a new one begins at `seq`. */
+export async function registerProjection(db: Queryable, name: string, seq: number): Promise<void> {
+  await db.query('projections.register', 'insert into projection (name, seq) values ($1, $2) on conflict do nothing', [
+    name,
+    seq,
+  ])
+}
+
+/** Takes the lease where it is free, or prolongs it where `holder` has it. */
+export async function takeLease(db: Queryable, name: string, holder: string): Promise<Lease | undefined> {
+  const [lease] = await db.query<Lease>(
+    'projections.lease',
+    `update projection set holder = $2, lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
+      epoch = case when holder = $2 and lease_until > clock_timestamp() then epoch else epoch + 1 end
+    where name = $1 and (holder = $2 or holder is null or lease_until < clock_timestamp())
+    returning seq, epoch`,
+    [name, holder],
+  )
+  return lease
+}
+
+/** Moves the position on and prolongs the lease. @returns false where another holder has taken over */
+export async function advance(db: Queryable, name: string, lease: Lease, seq: number): Promise<boolean> {
+  const rows = await db.query(
+    'projections.advance',
+    `update projection set seq = $3, lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
+    where name = $1 and epoch = $2 and seq <= $3 returning 1`,
+    [name, lease.epoch, seq],
+  )
+  return rows.length > 0
+}
+
+/** Gives the lease up, so that another node need not wait for its end. */
+export async function releaseLease(db: Queryable, name: string, holder: string): Promise<void> {
+  await db.query(
+    'projections.release',
+    `update projection set holder = null, lease_until = '-infinity' where name = $1 and holder = $2`,
+    [name, holder],
+  )
+}
+
+export type ProjectionStatus = { name: string; seq: number; headSeq: number }
+
+/** Every projection's position beside the log's head. */
+export function listProjections(db: Queryable): Promise<ProjectionStatus[]> {
+  return db.query<ProjectionStatus>(
+    'projections.list',
+    `select p.name, p.seq,
+      greatest((select trimmed_seq from event_log), (select e.seq from event e order by e.seq desc limit 1)) as "headSeq"
+    from projection p where p.name <> $1 order by p.name`,
+    [MAINTENANCE],
+  )
+}

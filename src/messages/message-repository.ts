@@ -1,0 +1,60 @@
+/** SQL over the part of the log that the archive does not have yet. */
+import type { Queryable } from '../infra/postgres.ts'
+import type { MessageRow } from '../log/event-json.ts'
+import { ARCHIVE } from './archiver.ts'
+import type { PageRequest } from './message-store.ts'
+
+export type TimelineAccess = { isMember: boolean; archivedSeq: number }
+
+const MESSAGE_COLUMNS = `e.room_id as "roomId", e.message_id as "messageId", e.sender_id as "senderId",
+  e.client_message_id as "clientMessageId", e.message_type as "messageType", e.room_seq as "roomSeq",
+  e.created_at as "createdAt", e.body`
+
+/** `undefined` where there is no such room. `archivedSeq`: the message store has everything up to it. */
+export async function findTimelineAccess(
+  db: Queryable,
+  roomId: string,
+  userId: string,
+): Promise<TimelineAccess | undefined> {
+  const [access] = await db.query<TimelineAccess>(
+    'messages.access',
+    `select exists (
+        select from chat_room_participant p
+        where p.room_id = r.id and p.user_id = $2 and p.participant_state = 'Joined') as "isMember",
+      coalesce((select seq from projection where name = '${ARCHIVE}'), 0) as "archivedSeq"
+    from chat_room r where r.id = $1`,
+    [roomId, userId],
+  )
+  return access
+}
+
+/** A page of the messages after `archivedSeq`, newest first. */
+export function pageOfLog(
+  db: Queryable,
+  { roomId, before, limit }: PageRequest,
+  archivedSeq: number,
+): Promise<MessageRow[]> {
+  return db.query<MessageRow>(
+    'messages.page-of-log',
+    `select ${MESSAGE_COLUMNS} from event e
+    where e.room_id = $1 and e.room_seq is not null and e.seq > $4 and e.created_at < $2
+    order by e.seq desc limit $3`,
+    [roomId, before, limit, archivedSeq],
+  )
+}
+
+export async function findInLog(
+  db: Queryable,
+  roomId: string,
+  createdAt: Date,
+  messageId: string,
+  archivedSeq: number,
+): Promise<MessageRow | undefined> {
+  const [message] = await db.query<MessageRow>(
+    'messages.find-in-log',
+    `select ${MESSAGE_COLUMNS} from event e
+    where e.room_id = $1 and e.room_seq is not null and e.seq > $4 and e.created_at = $2 and e.message_id = $3`,
+    [roomId, createdAt, messageId, archivedSeq],
+  )
+  return message
+}

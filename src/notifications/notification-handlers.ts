@@ -1,0 +1,35 @@
+/** The events by REST, and the stream of them. */
+import { type Handler, type RouteContext, respondJson } from '../http/context.ts'
+import { requireTimestamp } from '../http/validate.ts'
+import type { StreamOpener } from '../streams/open-stream.ts'
+import { openSseStream } from '../streams/sse-stream.ts'
+import type { NotificationService, Since } from './notification-service.ts'
+
+export function notificationHandlers(notifications: NotificationService, streams: StreamOpener) {
+  return {
+    cursor: async (ctx) => respondJson(ctx, JSON.stringify({ lastEventId: await notifications.cursor() })),
+    since: async (ctx) => {
+      const { json, next } = await notifications.since(ctx.state.user, sinceOf(ctx))
+      if (next !== undefined) ctx.set('Link', `<${ctx.path}?lastEventId=${next}>; rel="next"`)
+      ctx.set('Cache-Control', 'no-store')
+      respondJson(ctx, json)
+    },
+    stream: async (ctx) => {
+      ctx.respond = false
+      const stream = openSseStream(ctx.res, ctx.state.user.id)
+      // The response has begun: what fails from here on can only end the stream, and its client resumes.
+      await streams.open(stream, lastEventIdOf(ctx)).catch(() => stream.destroy())
+    },
+  } satisfies Record<string, Handler>
+}
+
+/** The header wins: it is what a reconnecting EventSource sends, with the query of its first request. */
+function lastEventIdOf(ctx: RouteContext): string | undefined {
+  const query = ctx.query['lastEventId']
+  return ctx.get('Last-Event-ID') || (Array.isArray(query) ? query[0] : query) || undefined
+}
+
+function sinceOf(ctx: RouteContext): Since {
+  const lastEventId = lastEventIdOf(ctx)
+  return lastEventId ? { lastEventId } : { time: requireTimestamp(ctx.query['timestamp'], 'timestamp') }
+}

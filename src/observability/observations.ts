@@ -1,0 +1,137 @@
+/** What is worth knowing about ISM at work: one function a fact, which feeds the log, the metrics, or both. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Logger } from './logger.ts'
+
+export type Observations = ReturnType<typeof createObservations>
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+export function createObservations(logger: Logger) {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const metrics = createMetrics(registry)
+  let lastFailure = 0
+
+  /** A store that is down fails every call; once in five seconds is enough to say so. */
+  function warnSeldom(error: unknown, message: string): void {
+    if (Date.now() - lastFailure < 5_000) return
+    lastFailure = Date.now()
+    logger.warn({ err: error }, message)
+  }
+
+  return {
+    registry,
+
+    requestFinished(method: string, route: string, status: number, milliseconds: number): void {
+      metrics.requests.observe({ method, route, status: String(status) }, milliseconds / 1_000)
+    },
+    queryStarted(name: string): void {
+      metrics.queries.inc({ name })
+    },
+    connectionFailed(error: Error): void {
+      warnSeldom(error, 'a database connection failed')
+    },
+    listenerFailed(error: Error): void {
+      warnSeldom(error, 'wake-ups are interrupted: polling until they are back')
+    },
+    batchAppended(sends: number, waitMs: number, commitMs: number): void {
+      metrics.batchSize.observe(sends)
+      metrics.appendWait.observe(waitMs / 1_000)
+      metrics.appendCommit.observe(commitMs / 1_000)
+    },
+    tailRead(events: number, position: number): void {
+      metrics.tailEvents.inc(events)
+      metrics.tailPosition.set(position)
+    },
+    tailFailed(error: unknown): void {
+      warnSeldom(error, 'the log could not be read: trying again')
+    },
+    projected(name: string, events: number, seq: number): void {
+      metrics.projectionEvents.inc({ name }, events)
+      logger.debug({ projection: name, events, seq }, 'projected')
+    },
+    projectionFailed(name: string, error: unknown): void {
+      logger.error({ err: error, projection: name }, 'a projection failed: trying again')
+    },
+    projectionsRead(projections: { name: string; seq: number; headSeq: number }[]): void {
+      for (const { name, seq, headSeq } of projections) metrics.projectionLag.set({ name }, headSeq - seq)
+    },
+    maintenanceFailed(task: string, error: unknown): void {
+      logger.error({ err: error, task }, 'maintenance failed: trying again in a minute')
+    },
+    partitionsDropped(count: number): void {
+      if (count > 0) logger.info({ count }, 'dropped expired partitions of the log')
+    },
+    streamOpened(): void {
+      metrics.streams.inc()
+    },
+    streamClosed(): void {
+      metrics.streams.dec()
+    },
+    streamOverflowed(userId: string): void {
+      metrics.streamOverflows.inc()
+      logger.info({ userId }, 'a stream whose reader does not read was closed')
+    },
+    framesWritten(count: number): void {
+      metrics.frames.inc(count)
+    },
+  }
+}
+
+function createMetrics(registry: Registry) {
+  const registers = [registry]
+  return {
+    requests: new Histogram({
+      name: 'ism_http_request_duration_seconds',
+      help: 'Time to answer, by method, route and status; for a stream, its whole life.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: SECONDS,
+      registers,
+    }),
+    queries: new Counter({
+      name: 'ism_postgres_queries_total',
+      help: 'Statements sent to PostgreSQL, by name.',
+      labelNames: ['name'],
+      registers,
+    }),
+    batchSize: new Histogram({
+      name: 'ism_append_batch_size',
+      help: 'Sends appended to the log by one call.',
+      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+      registers,
+    }),
+    appendWait: new Histogram({
+      name: 'ism_append_wait_seconds',
+      help: "Time that a batch's oldest send waited for it to start.",
+      buckets: SECONDS,
+      registers,
+    }),
+    appendCommit: new Histogram({
+      name: 'ism_append_commit_seconds',
+      help: 'Time from sending a batch to PostgreSQL to its commit, the wait for the lock included.',
+      buckets: SECONDS,
+      registers,
+    }),
+    tailEvents: new Counter({ name: 'ism_tail_events_total', help: 'Events read from the log.', registers }),
+    tailPosition: new Gauge({ name: 'ism_tail_position', help: 'seq of the newest event read.', registers }),
+    projectionEvents: new Counter({
+      name: 'ism_projection_events_total',
+      help: 'Events that this node worked off, by projection.',
+      labelNames: ['name'],
+      registers,
+    }),
+    projectionLag: new Gauge({
+      name: 'ism_projection_lag',
+      help: "How far a projection is behind the log's head, in seq.",
+      labelNames: ['name'],
+      registers,
+    }),
+    streams: new Gauge({ name: 'ism_streams', help: 'Live streams on this node.', registers }),
+    streamOverflows: new Counter({
+      name: 'ism_stream_overflows_total',
+      help: 'Streams closed because their reader did not read.',
+      registers,
+    }),
+    frames: new Counter({ name: 'ism_stream_frames_total', help: 'Frames written to streams.', registers }),
+  }
+}

@@ -1,0 +1,30 @@
+/** The calls under /api/users that are about friends and blocks. */
+import { type Handler, respondEmpty, respondJson } from '../http/context.ts'
+import { requireUuid } from '../http/validate.ts'
+import type { Action } from './relationship.ts'
+import type { RelationshipService } from './relationship-service.ts'
+
+export function relationshipHandlers(relationships: RelationshipService) {
+  const act =
+    (action: Action, parameter: string): Handler =>
+    async (ctx) => {
+      await relationships.act(ctx.state.user, action, requireUuid(ctx.params[parameter], parameter))
+      respondEmpty(ctx)
+    }
+  const actAndShow =
+    (action: Action): Handler =>
+    async (ctx) => {
+      const state = await relationships.act(ctx.state.user, action, requireUuid(ctx.params['user_id'], 'user_id'))
+      respondJson(ctx, JSON.stringify({ state }))
+    }
+  return {
+    friends: async (ctx) => respondJson(ctx, JSON.stringify(await relationships.friends(ctx.state.user))),
+    requests: async (ctx) => respondJson(ctx, JSON.stringify(await relationships.friendRequests(ctx.state.user))),
+    add: act('add', 'user_id'),
+    accept: act('accept', 'sender_id'),
+    reject: act('reject', 'sender_id'),
+    remove: act('remove', 'friend_id'),
+    block: actAndShow('block'),
+    unblock: actAndShow('unblock'),
+  } satisfies Record<string, Handler>
+}

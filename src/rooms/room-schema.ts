@@ -1,0 +1,37 @@
+/** What a client may post about rooms. */
+import { Type } from 'typebox'
+import { validator } from '../http/validate.ts'
+import { invalid } from '../shared/app-error.ts'
+import type { NewRoomRequest } from './room-creation.ts'
+
+const createRoom = validator(
+  Type.Object({
+    roomType: Type.Enum(['Single', 'Group']),
+    roomName: Type.Optional(Type.String()),
+    invitedUsers: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1, maxItems: 1000 }),
+  }),
+)
+
+const markRead = validator(
+  Type.Object({ roomSeq: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) }),
+)
+
+const MAX_NAME = 255
+
+/** @throws AppError VALIDATION_ERROR */
+export function parseNewRoom(value: unknown): NewRoomRequest {
+  const { roomType, roomName, invitedUsers } = createRoom(value)
+  const name = roomName?.trim()
+  if (name !== undefined && (name === '' || [...name].length > MAX_NAME))
+    throw invalid(`roomName: must have 1 to ${MAX_NAME} characters`)
+  return {
+    roomType,
+    roomName: roomType === 'Group' ? (name ?? null) : null,
+    invitedUsers: invitedUsers.map((id) => id.toLowerCase()),
+  }
+}
+
+/** @returns the roomSeq to mark read up to; `undefined` for everything. @throws AppError VALIDATION_ERROR */
+export function parseMarkRead(value: unknown): number | undefined {
+  return value === undefined || value === null ? undefined : markRead(value).roomSeq
+}
