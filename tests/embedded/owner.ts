@@ -77,8 +77,9 @@ export async function temporaryDirectory(): Promise<string> {
 export function preparedDirectories(): () => Promise<string> {
   let template = ''
   beforeAll(async () => {
+    // Durable: copying files that the disk does not have yet takes ten times as long.
     template = await mkdtemp(join(tmpdir(), 'ism-template-'))
-    await (await startCluster({ directory: template, durable: false, progress: () => undefined })).stop()
+    await (await startCluster({ directory: template, progress: () => undefined })).stop()
   })
   afterAll(() => rm(template, { recursive: true, force: true }))
   return async () => {

@@ -20,8 +20,6 @@ describe('bearerToken', () => {
     'Basic abc',
     'Bearer abc def',
     'Bearer abc, Bearer def',
-    'Bearer a=b',
-    'Bearer ä',
     'Bearer\tabc',
     ' Bearer abc',
   ])('refuses %j', (header) => expect(() => bearerToken(header)).toThrow('A valid bearer token is required.'))

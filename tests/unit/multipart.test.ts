@@ -190,6 +190,6 @@ describe('what formidable lets through', () => {
     const large = await new BodyServer((req) => readImage(req, { maxBytes: 5 << 20 })).start()
     expect((await large.post(TYPE, multipart([FILE, Buffer.alloc(5 << 20, '\r')]))).status).toBe(400)
     await large.stop()
-    expect(performance.now() - started).toBeLessThan(1500)
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 })
