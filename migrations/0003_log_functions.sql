@@ -46,7 +46,7 @@ declare
 begin
   insert into event values
     (s, type, room_id, recipients, room_seq, message_id, sender_id, null, message_type, created_at, preview, body, log_time());
-  perform pg_notify('ism_log', '');
+  perform pg_notify('ism_log', s::text);
   return s;
 end $$;
 
@@ -102,5 +102,5 @@ begin
   union all
   select i.n::int, (case when i.room_exists then 4 else 3 end)::smallint, null, null, null, null
   from input i where not i.is_member and not exists (select from prior p where p.n = i.n);
-  perform pg_notify('ism_log', '');
+  perform pg_notify('ism_log', (select last_value from event_seq)::text);
 end $$;

@@ -64,7 +64,7 @@ export async function startApp(config: Config, options: { logger: Logger; migrat
   const db = openDatabase(config.postgres, observe)
   await adoptDatabase(db)
   const listener = listenToPostgres(config.postgres, [LOG_CHANNEL, USER_CHANNEL], {
-    notified: (channel, payload) => (channel === LOG_CHANNEL ? wake() : currentUsers.forget(payload)),
+    notified: (channel, payload) => (channel === LOG_CHANNEL ? wake(Number(payload)) : currentUsers.forget(payload)),
     connected: () => {
       currentUsers.forgetAll()
       wake()
@@ -79,8 +79,8 @@ export async function startApp(config: Config, options: { logger: Logger; migrat
   const store = new PostgresMessageStore(db)
   const archive = new Projector(db, createArchive(db, store), observe)
   const tail = new Tail(db, observe, { memoryBytes: config.log.memoryBytes, isWoken: isNotified })
-  const wake = () => {
-    tail.wake()
+  const wake = (seq?: number) => {
+    tail.wake(seq)
     archive.wake()
   }
   const transactions = createLogTransactions(db, wake)

@@ -20,6 +20,8 @@ const PAGE = 2_000
 /** Below the lease's five seconds, so that it is prolonged in time while there is nothing to do. */
 const IDLE_MS = 1_000
 const RETRY_MS = 1_000
+/** Between two looks at the log: nothing waits for a projection, and larger pages cost less. */
+const GATHER_MS = 100
 
 export class Projector {
   readonly #db: Queryable
@@ -63,6 +65,7 @@ export class Projector {
         const lease = await takeLease(this.#db, this.#projection.name, this.#holder)
         if (lease) await this.#work(lease)
         await this.#pause(IDLE_MS)
+        if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
       } catch (error) {
         this.#observe.projectionFailed(this.#projection.name, error)
         await this.#pause(RETRY_MS)

@@ -46,7 +46,7 @@ const APPENDED_BEFORE = 1
 const ANOTHER_MESSAGE = 2
 const NO_ROOM = 3
 
-export function createSendBatches(db: Queryable, observe: BatchObserver, onCommit: () => void): SendBatches {
+export function createSendBatches(db: Queryable, observe: BatchObserver, onCommit: (seq: number) => void): SendBatches {
   const waiting: Waiting[] = []
   let running: Promise<void> | undefined
 
@@ -61,7 +61,7 @@ export function createSendBatches(db: Queryable, observe: BatchObserver, onCommi
     const started = performance.now()
     try {
       const outcomes = await appendSends(db, batch)
-      onCommit()
+      onCommit(outcomes.reduce((newest, { seq }) => Math.max(newest, seq), 0))
       observe.batchAppended(batch.length, started - (batch[0]?.since ?? started), performance.now() - started)
       settle(batch, outcomes)
     } catch (error) {

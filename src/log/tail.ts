@@ -57,9 +57,12 @@ export class Tail {
     this.#schedule()
   }
 
-  /** Reads what is new; a wake while it reads makes it look once more. */
-  wake(): void {
-    if (this.#stopped) return
+  /**
+   * Reads what is new; a wake while it reads makes it look once more.
+   * @param seq the newest event's, where the caller knows it: what was read already is not read again
+   */
+  wake(seq = Number.POSITIVE_INFINITY): void {
+    if (this.#stopped || seq <= this.position) return
     this.#again = true
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined

@@ -1,6 +1,6 @@
 /** Where PostgreSQL's programs are: the package of this platform, else the system's own. */
 
-import { access, lstat, mkdir, readdir, readFile, realpath, symlink } from 'node:fs/promises'
+import { access, lstat, readdir, readFile, realpath, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { delimiter, dirname, join, relative } from 'node:path'
 import { privateCopy } from './private-copy.ts'
@@ -77,12 +77,12 @@ async function fromPackage(options: BinariesOptions): Promise<Binaries | string>
 }
 
 /** npm packs no symbolic links and install scripts may be blocked: the package lists the links to make. */
-async function restoreLibraryLinks(native: string): Promise<void> {
+export async function restoreLibraryLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
-    const link = join(native, '..', target)
+    // Both begin with `native/`, which a copy has another name for.
+    const link = join(native, relative('native', target))
     if (await lstat(link).catch(() => undefined)) continue
-    await mkdir(dirname(link), { recursive: true })
     await symlink(relative(dirname(target), source), link).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })

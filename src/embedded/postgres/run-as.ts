@@ -1,6 +1,7 @@
 /** Whom PostgreSQL runs as: it refuses root, so that root lends it an unprivileged user that exists already. */
 
 import { readFile, stat } from 'node:fs/promises'
+import { run } from './run.ts'
 
 export type User = { uid: number; gid: number }
 
@@ -15,8 +16,16 @@ const OVERFLOW: User = { uid: 65534, gid: 65534 }
 export async function userToRunAs(clusterDirectory: string): Promise<User | undefined> {
   if (process.getuid?.() !== 0) return undefined
   const owner = await stat(clusterDirectory).catch(() => undefined)
-  if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid }
-  return unprivilegedUser(await readFile('/etc/passwd', 'utf8').catch(() => ''))
+  const user =
+    owner && owner.uid !== 0
+      ? { uid: owner.uid, gid: owner.gid }
+      : unprivilegedUser(await readFile('/etc/passwd', 'utf8').catch(() => ''))
+  const { code, output } = await run('/bin/sh', ['-c', ':'], { user })
+  if (code === 0) return user
+  // A container may have a root that is denied even this.
+  throw new Error(
+    `PostgreSQL does not run as root, and this root cannot become user ${user.uid} (${output}): start ISM as an ordinary user.`,
+  )
 }
 
 export function unprivilegedUser(passwd: string): User {
