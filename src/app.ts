@@ -5,7 +5,7 @@ import { authentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
-import { openDatabase } from './infra/postgres.ts'
+import { type Database, openDatabase } from './infra/postgres.ts'
 import { listen as listenToPostgres } from './infra/postgres-listener.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
@@ -14,11 +14,12 @@ import { Projector } from './log/projector.ts'
 import { Retention } from './log/retention.ts'
 import { createSendBatches } from './log/send-batch.ts'
 import { Tail } from './log/tail.ts'
-import { createLogTransactions } from './log/transaction.ts'
+import { createLogTransactions, type LogTransactions } from './log/transaction.ts'
 import { LOG_CHANNEL, USER_CHANNEL } from './log/wake-ups.ts'
 import { ARCHIVE, createArchive } from './messages/archiver.ts'
 import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
+import type { MessageStore } from './messages/message-store.ts'
 import { PostgresMessageStore } from './messages/message-store-postgres.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
 import { NotificationService } from './notifications/notification-service.ts'
@@ -27,7 +28,7 @@ import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
 import type { Logger } from './observability/logger.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
-import { createObservations } from './observability/observations.ts'
+import { createObservations, type Observations } from './observability/observations.ts'
 import { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import { RelationshipService } from './relationships/relationship-service.ts'
 import { ReadStates } from './rooms/read-states.ts'
@@ -36,7 +37,7 @@ import { roomHandlers } from './rooms/room-handlers.ts'
 import { RoomImages } from './rooms/room-images.ts'
 import { RoomMembership } from './rooms/room-membership.ts'
 import { RoomService } from './rooms/room-service.ts'
-import { createRouter } from './routes.ts'
+import { createRouter, type Handlers } from './routes.ts'
 import { prepareDatabase } from './start-up.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -55,14 +56,112 @@ export type App = {
 const CLOSE_DEADLINE_MS = 5_000
 const SWEEP_AFTER_MINUTES = 60
 
+/** What was started, to be closed in the opposite order. */
+type Closing = (() => Promise<unknown>)[]
+
 /** @throws Error where a store cannot be reached in time, the database has another schema, or the port is taken */
 export async function startApp(config: Config, options: { logger: Logger; migrate: boolean }): Promise<App> {
-  const { logger } = options
   await prepareDatabase(config.postgres, options)
-  const observe = createObservations(logger)
+  const closing: Closing = []
+  const close = async () => {
+    for (const each of closing.splice(0).reverse()) await each()
+  }
+  try {
+    const { address, failed } = await start(config, options.logger, closing)
+    return { address, failed, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
 
+async function start(config: Config, logger: Logger, closing: Closing): Promise<Pick<App, 'address' | 'failed'>> {
+  const observe = createObservations(logger)
   const db = openDatabase(config.postgres, observe)
+  closing.push(() => db.close())
   await adoptDatabase(db)
+
+  const objects = createDirectoryObjectStore(config.objects.directory)
+  const urls = createObjectUrls(config.objects)
+  const store = new PostgresMessageStore(db)
+  const log = await startLog(config, db, observe, store, closing)
+
+  const membership = new RoomMembership(log.transactions, urls)
+  const images = new RoomImages(db, log.transactions, objects, urls)
+  const limits = createRateLimits(config.limits)
+  const verifier = createTokenVerifier(config.tokenIssuer, { logger })
+  closing.push(async () => verifier.close())
+
+  const handlers: Handlers = {
+    health: healthHandlers(
+      [
+        { name: 'postgres', check: async () => void (await db.query('health.check', 'select 1')) },
+        { name: 'objects', check: () => objects.check() },
+      ],
+      {
+        registry: observe.registry,
+        token: config.metrics.token,
+        refresh: async () => observe.projectionsRead(await listProjections(db)),
+      },
+    ),
+    objects: { get: (ctx) => serveObject(ctx, objects, String(ctx.params['key'])) },
+    users: userHandlers(new UserService(db), limits),
+    relationships: relationshipHandlers(
+      new RelationshipService(db, log.transactions, (transaction, pair) =>
+        membership.endPrivateRooms(transaction, pair),
+      ),
+    ),
+    rooms: roomHandlers(
+      {
+        rooms: new RoomService(db, urls),
+        creation: new RoomCreation(log.transactions),
+        membership,
+        readStates: new ReadStates(db, log.transactions),
+        images,
+      },
+      limits,
+    ),
+    messages: messageHandlers(new MessageService(db, log.batches, store), limits),
+    notifications: notificationHandlers(new NotificationService(db), createStreamOpener(db, log.tail, log.hub)),
+  }
+  startMaintenance(config, db, observe, { transactions: log.transactions, images }, closing)
+
+  const metrics = await serveMetrics(config.metrics, observe.registry)
+  if (metrics) closing.push(() => metrics.close())
+  const router = createRouter(handlers, authentication(verifier, log.currentUsers))
+  const koa = createKoa(router, config.server.corsOrigins, logger, observe)
+  const server = await listen(koa, config.server.host, config.server.port)
+  closing.push(async () => {
+    // The listener first: a client whose stream ends must not come back to this node.
+    const drained = server.close(CLOSE_DEADLINE_MS)
+    log.hub.close()
+    await drained
+    await log.batches.idle()
+  })
+  logger.info(server.address, 'listening')
+  return { address: server.address, failed: log.failed }
+}
+
+/** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
+async function startLog(config: Config, db: Database, observe: Observations, store: MessageStore, closing: Closing) {
+  let fail: (error: Error) => void = () => {}
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject
+  })
+  // Whoever races it handles it; where nobody does yet, it is no unhandled rejection.
+  failed.catch(() => {})
+
+  const currentUsers = new CurrentUsers(db, config.users, () => listener.connected)
+  const archive = new Projector(db, createArchive(db, store), observe)
+  const tail = new Tail(
+    db,
+    { ...observe, logReplaced: fail },
+    { memoryBytes: config.log.memoryBytes, isWoken: () => listener.connected },
+  )
+  const wake = (seq?: number) => {
+    tail.wake(seq)
+    archive.wake()
+  }
   const listener = listenToPostgres(config.postgres, [LOG_CHANNEL, USER_CHANNEL], {
     notified: (channel, payload) => (channel === LOG_CHANNEL ? wake(Number(payload)) : currentUsers.forget(payload)),
     connected: () => {
@@ -71,25 +170,28 @@ export async function startApp(config: Config, options: { logger: Logger; migrat
     },
     failed: observe.listenerFailed,
   })
-  const isNotified = () => listener.connected
-  const currentUsers = new CurrentUsers(db, config.users, isNotified)
-  const objects = createDirectoryObjectStore(config.objects.directory)
-  const urls = createObjectUrls(config.objects)
-
-  const store = new PostgresMessageStore(db)
-  const archive = new Projector(db, createArchive(db, store), observe)
-  const tail = new Tail(db, observe, { memoryBytes: config.log.memoryBytes, isWoken: isNotified })
-  const wake = (seq?: number) => {
-    tail.wake(seq)
-    archive.wake()
-  }
-  const transactions = createLogTransactions(db, wake)
-  const batches = createSendBatches(db, observe, wake)
+  closing.push(() => listener.close())
   await tail.start()
-  const hub = new Hub(tail, config.streams, observe)
+  closing.push(() => tail.stop())
+  archive.start()
+  closing.push(() => archive.stop())
+  return {
+    currentUsers,
+    tail,
+    failed,
+    hub: new Hub(tail, config.streams, observe),
+    transactions: createLogTransactions(db, wake),
+    batches: createSendBatches(db, observe, wake),
+  }
+}
 
-  const membership = new RoomMembership(transactions, urls)
-  const images = new RoomImages(db, transactions, objects, urls)
+function startMaintenance(
+  config: Config,
+  db: Database,
+  observe: Observations,
+  { transactions, images }: { transactions: LogTransactions; images: RoomImages },
+  closing: Closing,
+): void {
   const retention = new Retention(db, transactions, { ...config.log, archive: ARCHIVE })
   const maintenance = new Maintenance(
     db,
@@ -99,61 +201,6 @@ export async function startApp(config: Config, options: { logger: Logger; migrat
     ],
     observe,
   )
-
-  const limits = createRateLimits(config.limits)
-  const verifier = createTokenVerifier(config.tokenIssuer, { logger })
-  const health = healthHandlers(
-    [
-      { name: 'postgres', check: async () => void (await db.query('health.check', 'select 1')) },
-      { name: 'objects', check: () => objects.check() },
-    ],
-    {
-      registry: observe.registry,
-      token: config.metrics.token,
-      refresh: async () => observe.projectionsRead(await listProjections(db)),
-    },
-  )
-  const router = createRouter(
-    {
-      health,
-      objects: { get: (ctx) => serveObject(ctx, objects, String(ctx.params['key'])) },
-      users: userHandlers(new UserService(db), limits),
-      relationships: relationshipHandlers(
-        new RelationshipService(db, transactions, (transaction, pair) => membership.endPrivateRooms(transaction, pair)),
-      ),
-      rooms: roomHandlers(
-        {
-          rooms: new RoomService(db, urls),
-          creation: new RoomCreation(transactions),
-          membership,
-          readStates: new ReadStates(db, transactions),
-          images,
-        },
-        limits,
-      ),
-      messages: messageHandlers(new MessageService(db, batches, store), limits),
-      notifications: notificationHandlers(new NotificationService(db), createStreamOpener(db, tail, hub)),
-    },
-    authentication(verifier, currentUsers),
-  )
-  const koa = createKoa(router, config.server.corsOrigins, logger, observe)
-  const server = await listen(koa, config.server.host, config.server.port)
-  const metrics = await serveMetrics(config.metrics, observe.registry)
-  archive.start()
   maintenance.start()
-  logger.info(server.address, 'listening')
-
-  return {
-    address: server.address,
-    failed: new Promise<never>(() => {}),
-    async close() {
-      const drained = server.close(CLOSE_DEADLINE_MS)
-      hub.close()
-      await drained
-      await batches.idle()
-      await Promise.all([maintenance.stop(), archive.stop(), tail.stop(), listener.close(), metrics?.close()])
-      verifier.close()
-      await db.close()
-    },
-  }
+  closing.push(() => maintenance.stop())
 }

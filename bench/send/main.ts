@@ -13,6 +13,8 @@ const { values } = parseArgs({
     members: { type: 'string', default: '10' },
     /** Minutes to hold a snapshot open while 64 senders send, against the same without. */
     snapshot: { type: 'string', default: '0' },
+    /** A directory for a CPU profile of ISM. */
+    profile: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -29,7 +31,7 @@ type Result = {
 }
 
 const print = (text: string) => process.stdout.write(`${text}\n`)
-const ism = await startEmbeddedIsm()
+const ism = await startEmbeddedIsm(values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : [])
 try {
   const rooms = await makeRooms(ism, Number(values.rooms), Number(values.members))
   await load(ism, rooms, 64, 3)

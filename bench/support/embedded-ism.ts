@@ -26,14 +26,15 @@ export type EmbeddedIsm = {
 
 const BINARY = fileURLToPath(new URL('../../bin/ism.js', import.meta.url))
 
-export async function startEmbeddedIsm(): Promise<EmbeddedIsm> {
+/** @param nodeOptions for the process of ISM, such as `--cpu-prof` */
+export async function startEmbeddedIsm(nodeOptions: string[] = []): Promise<EmbeddedIsm> {
   await ensureBuilt()
   const directory = await mkdtemp(join(tmpdir(), 'ism-bench-'))
   const embedded = await startEmbedded({ dataDirectory: directory, port: 0, env: {}, progress: () => {} })
   const { config } = embedded
   const file = join(directory, 'bench.config.toml')
   await writeFile(file, tomlOf(config))
-  const child = spawn(process.execPath, [BINARY, 'serve', '--config', file, '--migrate'], {
+  const child = spawn(process.execPath, [...nodeOptions, BINARY, 'serve', '--config', file, '--migrate'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     cwd: directory,
   })

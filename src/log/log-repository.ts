@@ -24,15 +24,16 @@ export async function readLogState(db: Queryable): Promise<LogState> {
 }
 
 /**
- * A new epoch where this is another database than the one that the epoch was made in: a restored backup or a clone
- * has had a history of its own since, and cursors of the other must not be continued here.
+ * A new epoch where this is another database, or another timeline of it, than the one that the epoch was made in: a
+ * restored backup, a clone or a promoted standby may lack what cursors of the other count on.
  */
 export async function adoptDatabase(db: Queryable): Promise<void> {
   await db.query(
     'log.adopt-database',
     `with here as (
-      select (select system_identifier from pg_control_system()) || ':' ||
-        (select oid from pg_database where datname = current_database()) as identity)
+      select concat_ws(':', (select system_identifier from pg_control_system()),
+        (select timeline_id from pg_control_checkpoint()),
+        (select oid from pg_database where datname = current_database())) as identity)
     update event_log l set database_identity = here.identity,
       epoch = case when l.database_identity is null then l.epoch
         else encode(uuid_send(gen_random_uuid()), 'hex') end

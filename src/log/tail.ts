@@ -7,6 +7,8 @@ import { RecentLog } from './recent-log.ts'
 export type TailObserver = {
   tailRead(events: number, position: number): void
   tailFailed(error: unknown): void
+  /** What was read is no longer part of the log; nothing that is sent to clients from here can be trusted. */
+  logReplaced(error: Error): void
 }
 
 /** Called in order, synchronously, once for each event. */
@@ -22,7 +24,6 @@ export class Tail {
   /** The newest event that the followers have had; everything up to it they have had, too. */
   position = 0
   epoch = ''
-  trimmedSeq = 0
   recent = new RecentLog(0, 0)
   readonly #db: Queryable
   readonly #observe: TailObserver
@@ -33,7 +34,8 @@ export class Tail {
   #timer: NodeJS.Timeout | undefined
   #reading: Promise<void> | undefined
   #again = false
-  #stopped = false
+  /** Before its start it has no place to read from. */
+  #stopped = true
 
   /** `isWoken` tells whether wake-ups arrive at present. */
   constructor(db: Queryable, observe: TailObserver, options: { memoryBytes: number; isWoken: () => boolean }) {
@@ -51,9 +53,9 @@ export class Tail {
   async start(): Promise<void> {
     const state = await readLogState(this.#db)
     this.epoch = state.epoch
-    this.trimmedSeq = state.trimmedSeq
     this.position = state.headSeq
     this.recent = new RecentLog(state.headSeq, this.#memoryBytes)
+    this.#stopped = false
     this.#schedule()
   }
 
@@ -97,6 +99,7 @@ export class Tail {
         this.#observe.tailRead(events.length, this.position)
         this.#release()
         if (events.length === PAGE) this.#again = true
+        if (events.length === 0) await this.#requireSameLog()
       } catch (error) {
         this.#observe.tailFailed(error)
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
@@ -109,6 +112,16 @@ export class Tail {
     this.recent.push(event)
     this.position = event.seq
     for (const follower of this.#followers) follower(event)
+  }
+
+  /** A restored backup or a standby that was promoted too early has forgotten what followers were told. */
+  async #requireSameLog(): Promise<void> {
+    const { epoch, headSeq } = await readLogState(this.#db)
+    if (epoch === this.epoch && headSeq >= this.position) return
+    this.#stopped = true
+    this.#observe.logReplaced(
+      new Error(`the log ends at ${headSeq}, before ${this.position} that was read: was a backup restored?`),
+    )
   }
 
   #release(): void {

@@ -46,6 +46,9 @@ export function createObservations(logger: Logger) {
     tailFailed(error: unknown): void {
       warnSeldom(error, 'the log could not be read: trying again')
     },
+    logReplaced(error: Error): void {
+      logger.fatal({ err: error }, 'this is no longer the log that was being read')
+    },
     projected(name: string, events: number, seq: number): void {
       metrics.projectionEvents.inc({ name }, events)
       logger.debug({ projection: name, events, seq }, 'projected')

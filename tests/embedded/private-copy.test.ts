@@ -1,8 +1,9 @@
 /** The copy of PostgreSQL's programs that is run where their own place cannot serve. */
 
-import { chmod, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { restoreLibraryLinks } from '../../src/embedded/postgres/binaries.ts'
 import { privateCopy } from '../../src/embedded/postgres/private-copy.ts'
 import { temporaryDirectory } from './owner.ts'
 
@@ -35,4 +36,17 @@ test('one that others can change is not trusted', async () => {
   await expect(privateCopy(native, directory, undefined, async () => {})).rejects.toThrow()
   await rm(copy, { recursive: true })
   expect(await privateCopy(native, directory, undefined, async () => {})).toBe(copy)
+})
+
+test('links that npm does not pack are made again, under whatever name the package lies', async () => {
+  const directory = await temporaryDirectory()
+  const native = await fakePackage(directory)
+  const links = [
+    { source: 'native/lib/libpq.so.5.18', target: 'native/lib/libpq.so.5' },
+    { source: 'native/lib/libpq.so.5.18', target: 'native/lib/libpq.so' },
+  ]
+  await writeFile(join(native, 'pg-symlinks.json'), JSON.stringify(links))
+  const copy = await privateCopy(native, directory, undefined, restoreLibraryLinks)
+  for (const name of ['libpq.so.5', 'libpq.so']) expect(await readlink(join(copy, 'lib', name))).toBe('libpq.so.5.18')
+  await expect(restoreLibraryLinks(copy)).resolves.toBeUndefined()
 })

@@ -76,6 +76,10 @@ export class EventStream {
     this.#response?.pause()
   }
 
+  resume(): void {
+    this.#response?.resume()
+  }
+
   #take(text: string): void {
     this.#buffer += text
     for (let end = this.#buffer.indexOf('\n\n'); end >= 0; end = this.#buffer.indexOf('\n\n')) {

@@ -17,10 +17,9 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(join(tmpdir(), 'ism-test-'))
-  const lines: string[] = []
   const cluster = await startCluster({
     directory,
-    progress: (line) => lines.push(line),
+    progress: () => undefined,
     durable: false,
     temporary: true,
     maxConnections: 300,

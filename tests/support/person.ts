@@ -40,15 +40,22 @@ export class Person {
     return this.call('DELETE', path)
   }
 
-  async call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    if (body === undefined) return this.raw(method, path, undefined, headers)
+    return this.raw(method, path, JSON.stringify(body), { 'content-type': 'application/json', ...headers })
+  }
+
+  /** A call whose body goes out as it is: malformed JSON, a form. */
+  async raw(
+    method: string,
+    path: string,
+    body?: string | FormData | Uint8Array<ArrayBuffer>,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: {
-        authorization: `Bearer ${this.token}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { authorization: `Bearer ${this.token}`, ...headers },
+      ...(body === undefined ? {} : { body }),
     })
     const text = await response.text()
     const isJson = response.headers.get('content-type')?.startsWith('application/json')
@@ -56,9 +63,9 @@ export class Person {
   }
 
   /** Opens a stream and waits for its first frame. */
-  stream(lastEventId?: string): Promise<EventStream> {
+  stream(lastEventId?: string, query = ''): Promise<EventStream> {
     const headers = { authorization: `Bearer ${this.token}`, ...(lastEventId ? { 'last-event-id': lastEventId } : {}) }
-    const stream = new EventStream(`${this.url}/api/sse`, headers)
+    const stream = new EventStream(`${this.url}/api/sse${query}`, headers)
     this.#streams.push(stream)
     return stream.opened()
   }
