@@ -5,6 +5,7 @@ import type { TokenIssuerConfig } from '../config/config.ts'
 
 const TIMEOUT_MS = 5000
 const MAX_BYTES = 1024 * 1024
+const WELL_KNOWN = '/.well-known/openid-configuration'
 
 /**
  * The provider's present keys (RFC 7517, section 5), by way of its discovery document (OpenID Connect Discovery 1.0).
@@ -13,8 +14,7 @@ const MAX_BYTES = 1024 * 1024
  */
 export async function fetchKeySet(config: TokenIssuerConfig, closing: AbortSignal): Promise<JSONWebKeySet> {
   const metadata = await fetchObject(config.discoveryUrl, closing)
-  // Section 4.3: anything else would be another provider's document.
-  if (metadata['issuer'] !== config.issuer) {
+  if (!isOfIssuer(metadata['issuer'], config)) {
     const found = JSON.stringify(metadata['issuer'])
     throw new Error(`${config.discoveryUrl} is of the issuer ${found}, the configured one is "${config.issuer}"`)
   }
@@ -22,6 +22,14 @@ export async function fetchKeySet(config: TokenIssuerConfig, closing: AbortSigna
   const keys = keySet['keys']
   if (!Array.isArray(keys)) throw new Error('The key set of the issuer has no keys array')
   return { keys }
+}
+
+/**
+ * Section 4.3: the document has to be the issuer's own. A provider that takes its name from the request calls itself by
+ * the name that ISM reaches it by, which only an operator who configured `discovery_url` can have made another one.
+ */
+function isOfIssuer(found: unknown, { issuer, discoveryUrl }: TokenIssuerConfig): boolean {
+  return found === issuer || (typeof found === 'string' && `${found}${WELL_KNOWN}` === discoveryUrl)
 }
 
 /**

@@ -112,6 +112,12 @@ describe('fetching', () => {
     expect((await verifier.verify(await fresh(first, { iss: outside }))).userId).toBe(ALICE)
   })
 
+  it('takes a provider that calls itself by the name that ISM reaches it by', async () => {
+    const outside = 'https://id.example/realms/x'
+    const verifier = verifierWith({ issuer: outside })
+    expect((await verifier.verify(await fresh(first, { iss: outside }))).userId).toBe(ALICE)
+  })
+
   it('follows a jwks_uri elsewhere', async () => {
     const keyServer = await new IssuerServer().start()
     keyServer.keys = [first.jwk]
