@@ -37,10 +37,9 @@ export class Memberships {
     return this.#rooms.get(roomId)?.some(({ from, to }) => from < seq && seq < to) ?? false
   }
 
-  /** The rooms that the person is in now. */
-  *current(): Iterable<string> {
-    for (const [roomId, intervals] of this.#rooms)
-      if (intervals.some(({ to }) => to === Number.POSITIVE_INFINITY)) yield roomId
+  /** Every room that has an interval here, open or closed. */
+  rooms(): Iterable<string> {
+    return this.#rooms.keys()
   }
 
   #intervals(roomId: string): Interval[] {

@@ -15,6 +15,7 @@ export type NewRoomRequest = {
   roomType: RoomType
   /** Trimmed; required for a Group, without effect on a Single. */
   roomName: string | null
+  /** Each once. */
   invitedUsers: string[]
 }
 
@@ -33,7 +34,7 @@ export class RoomCreation {
    * exists; CONTENT_NOT_FOUND an invited user does not exist
    */
   async create(creator: CurrentUser, request: NewRoomRequest): Promise<Room> {
-    const invited = [...new Set(request.invitedUsers)]
+    const invited = request.invitedUsers
     if (!invited.includes(creator.id)) throw invalid('invitedUsers: must contain yourself')
     if (request.roomType === 'Group' && request.roomName === null) throw invalid('roomName: is required for a Group')
     return this.#transactions.run(async (transaction) => {

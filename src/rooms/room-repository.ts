@@ -85,7 +85,7 @@ export async function findPrivateRooms(db: Queryable, { a, b }: Pair): Promise<s
   const rows = await db.query<{ id: string }>(
     'rooms.private',
     `select r.id from chat_room_participant p
-    join chat_room_participant q on q.room_id = p.room_id and q.user_id = $2
+    join chat_room_participant q on q.room_id = p.room_id and q.user_id = $2 and q.user_id <> p.user_id
     join chat_room r on r.id = p.room_id and r.room_type = 'Single'
     where p.user_id = $1 order by r.created_at, r.id`,
     [a, b],

@@ -8,7 +8,7 @@ const createRoom = validator(
   Type.Object({
     roomType: Type.Enum(['Single', 'Group']),
     roomName: Type.Optional(Type.String()),
-    invitedUsers: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1, maxItems: 1000 }),
+    invitedUsers: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1 }),
   }),
 )
 
@@ -17,6 +17,7 @@ const markRead = validator(
 )
 
 const MAX_NAME = 255
+const MAX_USERS = 1_000
 
 /** @throws AppError VALIDATION_ERROR */
 export function parseNewRoom(value: unknown): NewRoomRequest {
@@ -24,10 +25,12 @@ export function parseNewRoom(value: unknown): NewRoomRequest {
   const name = roomName?.trim()
   if (name !== undefined && (name === '' || [...name].length > MAX_NAME))
     throw invalid(`roomName: must have 1 to ${MAX_NAME} characters`)
+  const distinct = [...new Set(invitedUsers.map((id) => id.toLowerCase()))]
+  if (distinct.length > MAX_USERS) throw invalid(`invitedUsers: must NOT have more than ${MAX_USERS} items`)
   return {
     roomType,
     roomName: roomType === 'Group' ? (name ?? null) : null,
-    invitedUsers: invitedUsers.map((id) => id.toLowerCase()),
+    invitedUsers: distinct,
   }
 }
 

@@ -37,7 +37,7 @@ export class Hub {
   readonly #options: HubOptions
   readonly #observe: HubObserver
   readonly #people = new Map<string, Person>()
-  /** The people here who are in a room now. */
+  /** The people here who may be in a room; their memberships say at which seq they are. */
   readonly #rooms = new Map<string, Set<Person>>()
   readonly #wheel: NodeJS.Timeout
   #ticks = 0
@@ -68,7 +68,7 @@ export class Hub {
     const person = known ?? { userId, memberships, streams: new Set<Stream>(), openings: 0 }
     person.memberships = memberships
     this.#people.set(userId, person)
-    for (const roomId of memberships.current()) this.#enter(roomId, person)
+    for (const roomId of memberships.rooms()) this.#enter(roomId, person)
     return person
   }
 
@@ -110,7 +110,9 @@ export class Hub {
         this.#write(person, event)
       }
     } else if (event.roomId) {
-      for (const person of this.#rooms.get(event.roomId) ?? []) this.#write(person, event)
+      // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
+      for (const person of this.#rooms.get(event.roomId) ?? [])
+        if (person.memberships.sees(event.roomId, event.seq)) this.#write(person, event)
     }
   }
 
@@ -169,6 +171,6 @@ export class Hub {
   }
 
   #forgetRooms(person: Person): void {
-    for (const roomId of person.memberships.current()) this.#leave(roomId, person)
+    for (const roomId of person.memberships.rooms()) this.#leave(roomId, person)
   }
 }

@@ -84,7 +84,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     for (;;) {
       if (stream.closed) return
       if (hub.closed) return stream.end()
-      if (after < tail.recent.floor) after = await replay(stream, after)
+      while (after < tail.recent.floor && !stream.closed) after = await replay(stream, after)
       const events = tail.recent.after(after, CUT_OVER_SLICE)
       for (const event of events) if (isFor(person, event)) stream.write(hub.frames.of(event, person.userId))
       after = events.at(-1)?.seq ?? after
