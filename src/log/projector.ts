@@ -17,8 +17,9 @@ export type ProjectorObserver = {
 }
 
 const PAGE = 2_000
-/** Below the lease's five seconds, so that it is prolonged in time while there is nothing to do. */
 const IDLE_MS = 1_000
+/** Below the lease's five seconds by more than IDLE_MS, so that it is prolonged in time while there is nothing to do. */
+const FRESH_MS = 2_000
 const RETRY_MS = 1_000
 /** Between two looks at the log: nothing waits for a projection, and larger pages cost less. */
 const GATHER_MS = 100
@@ -28,6 +29,9 @@ export class Projector {
   readonly #projection: Projection
   readonly #observe: ProjectorObserver
   readonly #holder = randomUUID()
+  #lease: Lease | undefined
+  /** When the lease was last asked for, by the monotonic clock; a frozen node's is not fresh when it wakes. */
+  #prolongedAt = 0
   #wakeUp: (() => void) | undefined
   #woken = false
   #stopped = false
@@ -62,21 +66,31 @@ export class Projector {
       try {
         if (!registered) await registerProjection(this.#db, this.#projection.name, 0)
         registered = true
-        const lease = await takeLease(this.#db, this.#projection.name, this.#holder)
-        if (lease) await this.#work(lease)
+        if (await this.#holdLease()) await this.#work()
         await this.#pause(IDLE_MS)
         if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
       } catch (error) {
+        this.#lease = undefined
         this.#observe.projectionFailed(this.#projection.name, error)
         await this.#pause(RETRY_MS)
       }
     }
   }
 
+  /** Takes the lease, or prolongs it where it is not fresh: fewer versions of its row while a snapshot is open. */
+  async #holdLease(): Promise<boolean> {
+    if (!this.#lease || performance.now() - this.#prolongedAt > FRESH_MS) {
+      const asked = performance.now()
+      this.#lease = await takeLease(this.#db, this.#projection.name, this.#holder)
+      this.#prolongedAt = asked
+    }
+    return this.#lease !== undefined
+  }
+
   /** Until nothing is left or the lease is lost. */
-  async #work(lease: Lease): Promise<void> {
-    let { seq } = lease
-    while (!this.#stopped) {
+  async #work(): Promise<void> {
+    while (!this.#stopped && this.#lease) {
+      const { seq, epoch } = this.#lease
       const events = await readEvents(this.#db, seq, PAGE)
       const last = events.at(-1)
       if (!last) {
@@ -84,9 +98,13 @@ export class Projector {
         return
       }
       await this.#projection.apply(events)
-      if (!(await advance(this.#db, this.#projection.name, lease, last.seq))) return
-      seq = last.seq
-      this.#observe.projected(this.#projection.name, events.length, seq)
+      const asked = performance.now()
+      const isOurs = await advance(this.#db, this.#projection.name, this.#lease, last.seq)
+      this.#lease = isOurs ? { seq: last.seq, epoch } : undefined
+      this.#prolongedAt = asked
+      if (isOurs) this.#observe.projected(this.#projection.name, events.length, last.seq)
+      // What comes in meanwhile is better gathered into the next page than read one by one.
+      if (events.length < PAGE) return
     }
   }
 

@@ -15,6 +15,11 @@ export function notificationHandlers(notifications: NotificationService, streams
       respondJson(ctx, json)
     },
     stream: async (ctx) => {
+      if (ctx.method === 'HEAD') {
+        ctx.type = 'text/event-stream'
+        ctx.status = 200
+        return
+      }
       ctx.respond = false
       const stream = openSseStream(ctx.res, ctx.state.user.id)
       // The response has begun: what fails from here on can only end the stream, and its client resumes.
