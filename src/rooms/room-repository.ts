@@ -20,7 +20,7 @@ const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
   cross join lateral member_read(r.id, p.user_id) m
   left join lateral (
     select u.display_name, u.profile_picture from chat_room_participant q join app_user u on u.id = q.user_id
-    where q.room_id = r.id and q.user_id <> p.user_id limit 1) o on r.room_type = 'Single'
+    where r.room_type = 'Single' and q.room_id = r.id and q.user_id <> p.user_id limit 1) o on true
   where p.user_id = $1 and p.participant_state = 'Joined'`
 
 export function listRooms(db: Queryable, userId: string): Promise<RoomRow[]> {
