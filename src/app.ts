@@ -38,6 +38,7 @@ import { RoomImages } from './rooms/room-images.ts'
 import { RoomMembership } from './rooms/room-membership.ts'
 import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
+import { AppError } from './shared/app-error.ts'
 import { prepareDatabase } from './start-up.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -53,6 +54,7 @@ export type App = {
   close(): Promise<void>
 }
 
+const START_ATTEMPTS = 3
 const CLOSE_DEADLINE_MS = 5_000
 const SWEEP_AFTER_MINUTES = 60
 
@@ -61,13 +63,25 @@ type Closing = (() => Promise<unknown>)[]
 
 /** @throws Error where a store cannot be reached in time, the database has another schema, or the port is taken */
 export async function startApp(config: Config, options: { logger: Logger; migrate: boolean }): Promise<App> {
-  await prepareDatabase(config.postgres, options)
+  for (let attempt = 1; ; attempt++) {
+    await prepareDatabase(config.postgres, options)
+    try {
+      return await startPrepared(config, options.logger)
+    } catch (error) {
+      // A database that answered and was gone again before it was used is waited for like one that is not there yet.
+      const isDown = error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE'
+      if (!isDown || attempt === START_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function startPrepared(config: Config, logger: Logger): Promise<App> {
   const closing: Closing = []
   const close = async () => {
     for (const each of closing.splice(0).reverse()) await each()
   }
   try {
-    const { address, failed } = await start(config, options.logger, closing)
+    const { address, failed } = await start(config, logger, closing)
     return { address, failed, close }
   } catch (error) {
     await close()
@@ -86,8 +100,8 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   const store = new PostgresMessageStore(db)
   const log = await startLog(config, db, observe, store, closing)
 
-  const membership = new RoomMembership(log.transactions, urls)
   const images = new RoomImages(db, log.transactions, objects, urls)
+  const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
   const verifier = createTokenVerifier(config.tokenIssuer, { logger })
   closing.push(async () => verifier.close())

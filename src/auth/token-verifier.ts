@@ -77,7 +77,9 @@ class CachingTokenVerifier implements TokenVerifier {
     const { payload } = verified
     const userId = userIdOf(payload.sub, this.#config.issuer, this.#config.mapSubjects)
     if (userId === undefined) throw this.#refused('sub is no UUID')
-    const result = { userId, expiresAt: Number(payload.exp) * 1000, issuedAt: payload.iat ?? 0, claims: payload }
+    // A NumericDate may have a fraction (RFC 7519, section 2).
+    const issuedAt = Math.floor(payload.iat ?? 0)
+    const result = { userId, expiresAt: Number(payload.exp) * 1000, issuedAt, claims: payload }
     const notBefore = (payload.nbf ?? 0) * 1000
     this.#remembered.set(token, { token: result, notBefore, generation: verified.keySet.generation })
     return result

@@ -47,6 +47,7 @@ export async function migrate(
       migrationsTable: TABLE,
       direction: 'up',
       advisoryLockMode: 'wait',
+      singleTransaction: true,
       verbose: false,
       logger: { debug: silent, info: silent, warn: options.logger, error: options.logger },
     })

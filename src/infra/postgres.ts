@@ -132,8 +132,11 @@ export function errorCode(error: unknown): string | undefined {
     : undefined
 }
 
-/** Connection exceptions, resources, operator intervention, lock and statement timeouts, a read-only standby. */
-const UNAVAILABLE_STATES = /^(08...|53...|57...|55P03|25P03|25006|58...)$/
+/**
+ * Connection exceptions, resources, operator intervention, lock and statement timeouts, a read-only standby; and a
+ * log-in that is refused for now: another password, no such database, one that takes no connections (as during a restore).
+ */
+const UNAVAILABLE_STATES = /^(08...|53...|57...|55P03|25P03|25006|58...|28...|3D000|55000)$/
 const UNAVAILABLE_ERRNO = /^(E[A-Z]+|ERR_.*)$/
 const UNAVAILABLE_MESSAGES = /timeout|terminated|Connection ended|not queryable|closed/i
 

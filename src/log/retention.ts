@@ -48,11 +48,15 @@ export class Retention {
     return dropped
   }
 
-  /** The oldest partitions, as long as each is wholly archived and past its time, or was trimmed before a crash. */
+  /**
+   * The oldest partitions, as long as each is wholly archived and past its time, or was trimmed before a crash. Judged
+   * under the log's lock: a batch that is on its way may have passed a partition's end and still have events in it.
+   */
   async #expired(): Promise<Partition[]> {
-    const partitions = await this.#db.query<Partition & { expired: boolean }>(
-      'retention.expired',
-      `select p.from_seq as "from", p.to_seq as "to", e.seq as "lastSeq", e.logged_at as "lastLoggedAt",
+    const partitions = await this.#transactions.run((transaction) =>
+      transaction.query<Partition & { expired: boolean }>(
+        'retention.expired',
+        `select p.from_seq as "from", p.to_seq as "to", e.seq as "lastSeq", e.logged_at as "lastLoggedAt",
         p.to_seq - 1 <= l.trimmed_seq or (
           p.to_seq <= (select last_value from event_seq)
           and coalesce(e.seq, 0) <= coalesce((select seq from projection where name = $1), 0)
@@ -62,7 +66,8 @@ export class Retention {
         select e.seq, e.logged_at from event e where e.seq >= p.from_seq and e.seq < p.to_seq order by e.seq desc limit 1)
         e on true
       order by p.from_seq`,
-      [this.#options.archive, this.#options.retentionHours],
+        [this.#options.archive, this.#options.retentionHours],
+      ),
     )
     const kept = partitions.findIndex(({ expired }) => !expired)
     return partitions.slice(0, kept === -1 ? 0 : kept)

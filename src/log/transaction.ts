@@ -1,5 +1,6 @@
 /** Transactions that write rooms, members, relationships or friend counts: each holds the log's lock from its start. */
 import { type Connection, type Database, errorCode, type Queryable } from '../infra/postgres.ts'
+import { unavailable } from '../shared/app-error.ts'
 import type { EventType, MessageType } from './event.ts'
 
 /** An event to append; what it leaves out is null in its row. `body` and `preview` are JSON. */
@@ -42,16 +43,35 @@ const BEGIN = `begin;
   set local idle_in_transaction_session_timeout = '2s';
   select lock_log()`
 
+/** As long as PostgreSQL lets a transaction wait for the lock. */
+const TURN_TIMEOUT_MS = 5_000
+
 const ATTEMPTS = 4
 const DEADLOCK = '40P01'
 const SERIALIZATION_FAILURE = '40001'
 
+/**
+ * A node's transactions take turns: they would only wait for each other at the lock. Were several of them there when the
+ * node freezes, each would hold the others up for its own two seconds.
+ */
 export function createLogTransactions(db: Database, onCommit: () => void): LogTransactions {
+  let last: Promise<unknown> = Promise.resolve()
+
+  function inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const since = performance.now()
+    const turn = last.then(() => {
+      if (performance.now() - since > TURN_TIMEOUT_MS) throw unavailable('Too much waits to be stored.')
+      return action()
+    })
+    last = turn.catch(() => {})
+    return turn
+  }
+
   return {
     async run(work) {
       for (let attempt = 1; ; attempt++) {
         try {
-          const result = await db.withConnection((connection) => attemptOnce(connection, work))
+          const result = await inTurn(() => db.withConnection((connection) => attemptOnce(connection, work)))
           onCommit()
           return result
         } catch (error) {

@@ -38,7 +38,8 @@ export class NotificationService {
     const events = await readEventsOf(this.#db, user.id, from.after, before.headSeq, PAGE)
     const after = await readLogState(this.#db)
     const frames = events.map((event) => jsonFor(user, event, before.epoch))
-    const complete = 'time' in since ? after.trimmedAt < since.time : after.trimmedSeq <= from.after
+    const complete =
+      'time' in since ? after.trimmedSeq === 0 || after.trimmedAt < since.time : after.trimmedSeq <= from.after
     if (!complete) {
       // By time, what is left follows; by cursor, the client reloads.
       if (!('time' in since)) return { json: `[${resync('TOO_OLD', after)}]`, next: undefined }

@@ -45,8 +45,13 @@ export class RoomImages {
       await saveImage(transaction, roomId, key, old)
       return old
     })
-    if (replaced !== null) await this.#remove(replaced).catch(() => {}) // The sweeper tries again.
+    if (replaced !== null) await this.discard(replaced)
     return { imageUrl: this.#urls.url(key), imageName: this.#urls.name(key) }
+  }
+
+  /** Takes away a picture that no room refers to any more; where that fails, the sweeper tries again. */
+  async discard(key: string): Promise<void> {
+    await this.#remove(key).catch(() => {})
   }
 
   /** Takes away pictures that no room has referred to for `minutes`. @returns how many */

@@ -16,10 +16,12 @@ import { addGarbage, deleteRoom, joinRoom, leaveRoom, openMemberships } from './
 export class RoomMembership {
   readonly #transactions: LogTransactions
   readonly #urls: ObjectUrls
+  readonly #discardImage: (key: string) => Promise<void>
 
-  constructor(transactions: LogTransactions, urls: ObjectUrls) {
+  constructor(transactions: LogTransactions, urls: ObjectUrls, discardImage: (key: string) => Promise<void>) {
     this.#transactions = transactions
     this.#urls = urls
+    this.#discardImage = discardImage
   }
 
   /**
@@ -45,12 +47,14 @@ export class RoomMembership {
    * @throws AppError CONTENT_NOT_FOUND no such room; INSUFFICIENT_PERMISSIONS not a member
    */
   async leave(user: CurrentUser, roomId: string): Promise<void> {
-    await this.#transactions.run(async (transaction) => {
+    const image = await this.#transactions.run(async (transaction) => {
       const { roomType } = await requireMember(transaction, roomId, user)
       const joined = await listJoined(transaction, roomId)
-      if (roomType === 'Single' || joined.length === 1) await this.#end(transaction, roomId, joined)
-      else await this.#leaveGroup(transaction, roomId, user)
+      if (roomType === 'Single' || joined.length === 1) return this.#end(transaction, roomId, joined)
+      await this.#leaveGroup(transaction, roomId, user)
+      return null
     })
+    if (image !== null) await this.#discardImage(image)
   }
 
   /** Part of blocking: whatever private room the two have ends. */
@@ -82,11 +86,14 @@ export class RoomMembership {
     await this.#appendRoomChange(transaction, roomId, user.id, 'UserLeft')
   }
 
-  async #end(transaction: LogTransaction, roomId: string, members: string[]): Promise<void> {
-    const image = await deleteRoom(transaction, roomId)
-    if (image !== null) await addGarbage(transaction, this.#urls.keyOf(image))
+  /** @returns the key of the room's image, which nobody refers to any more */
+  async #end(transaction: LogTransaction, roomId: string, members: string[]): Promise<string | null> {
+    const stored = await deleteRoom(transaction, roomId)
+    const image = stored === null ? null : this.#urls.keyOf(stored)
+    if (image !== null) await addGarbage(transaction, image)
     await this.#appendLeaveRoom(transaction, roomId, members)
     await transaction.append({ type: EventType.RoomDeleted, roomId, recipients: [], body: '{}' })
+    return image
   }
 
   #appendLeaveRoom(transaction: LogTransaction, roomId: string, recipients: string[]): Promise<number> {

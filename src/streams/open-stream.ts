@@ -97,22 +97,22 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
 
   /** The person, held, with memberships that reach back to `since` and forward to the tail's position. */
   async function holdPerson(userId: string, since: number): Promise<Person> {
-    const person = await knowPerson(userId, since)
-    person.openings++
-    return person
-  }
-
-  async function knowPerson(userId: string, since: number): Promise<Person> {
     for (;;) {
       const known = hub.person(userId)
-      if (known && known.memberships.since <= since) return known
+      if (known && known.memberships.since <= since) return hold(known)
       const position = tail.position
       const memberships = await readMemberships(db, userId, Math.min(since, known?.memberships.since ?? since))
       // The log outran memory meanwhile, or another stream of theirs was quicker: look again.
       if (tail.recent.floor > position || hub.person(userId) !== known) continue
       catchUp(memberships, userId, position)
-      return hub.remember(userId, memberships)
+      return hold(hub.remember(userId, memberships))
     }
+  }
+
+  /** In the same turn: the end of another stream of theirs must not make the hub forget them in between. */
+  function hold(person: Person): Person {
+    person.openings++
+    return person
   }
 
   function catchUp(memberships: Memberships, userId: string, position: number): void {

@@ -22,6 +22,8 @@ export class CurrentUsers {
   readonly #config: UsersConfig
   readonly #isNotified: () => boolean
   readonly #known = new LRUCache<string, Entry>({ max: MAX_KNOWN })
+  /** Counts the changes that were heard of. */
+  #changes = 0
 
   /** `isNotified` tells whether changes of app_user are heard of at present. */
   constructor(db: Database, config: UsersConfig, isNotified: () => boolean) {
@@ -45,10 +47,12 @@ export class CurrentUsers {
 
   /** Somebody changed this person's row. */
   forget(userId: string): void {
+    this.#changes++
     this.#known.delete(userId)
   }
 
   forgetAll(): void {
+    this.#changes++
     this.#known.clear()
   }
 
@@ -59,12 +63,13 @@ export class CurrentUsers {
   }
 
   async #read(userId: string): Promise<Entry | undefined> {
-    // Stamped before the read: a change notified while it runs is not overwritten for long.
     const readAt = performance.now()
+    const changes = this.#changes
     const person = await findKnownPerson(this.#db, userId)
     if (!person) return undefined
     const entry = { ...person, readAt }
-    this.#known.set(userId, entry)
+    // What was read may be from before a change that was heard of meanwhile: good for this call, not to be kept.
+    if (changes === this.#changes) this.#known.set(userId, entry)
     return entry
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { type App, startApp } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
-import { createLogger } from '../../src/observability/logger.ts'
+import { createLogger, type Logger } from '../../src/observability/logger.ts'
 import { createDatabase } from './database.ts'
 import { createSigningKey, IssuerServer, type SigningKey, sign } from './issuer-server.ts'
 import { Person } from './person.ts'
@@ -72,7 +72,7 @@ export class TestIsm {
 }
 
 /** What the tests of calls run on: no limits, unless `overrides` sets them. */
-export async function startIsm(overrides: Overrides = {}): Promise<TestIsm> {
+export async function startIsm(overrides: Overrides = {}, logger?: Logger): Promise<TestIsm> {
   const [database, issuer, key] = await Promise.all([
     createDatabase(),
     new IssuerServer().start(),
@@ -93,8 +93,8 @@ export async function startIsm(overrides: Overrides = {}): Promise<TestIsm> {
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20 },
   }
   const config = merge(base, overrides)
-  const app = await startApp(config, { logger: createLogger(config.server.logLevel), migrate: false })
-  const sql = new pg.Pool({ ...database.config, ssl: false, max: 3 })
+  const app = await startApp(config, { logger: logger ?? createLogger(config.server.logLevel), migrate: false })
+  const sql = new pg.Pool({ ...config.postgres, ssl: false, max: 3 })
   sql.on('error', () => {})
   return new TestIsm(app, config, sql, issuer, key, async () => {
     await sql.end()

@@ -2,7 +2,12 @@
 import type pg from 'pg'
 
 /** Texts '1', '2', … from `senderId`, in one batch. */
-export async function appendMany(sql: pg.Pool, roomId: string, senderId: string, count: number): Promise<void> {
+export async function appendMany(
+  sql: pg.Pool | pg.PoolClient,
+  roomId: string,
+  senderId: string,
+  count: number,
+): Promise<void> {
   await sql.query(
     `select append_sends(array_fill($1::uuid, array[$3::int]), array_fill($2::uuid, array[$3]),
       array(select gen_random_uuid() from generate_series(1, $3)), array_fill(null::uuid, array[$3]),

@@ -1,0 +1,94 @@
+/** `ism serve` on a configuration: how it starts, or says in one line why it does not, and how it makes room for another. */
+import { createServer } from 'node:net'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { holdLogLock } from '../support/log-lock.ts'
+import { reservedPort, Service } from '../support/node.ts'
+import { Reader } from '../support/persistent-clients.ts'
+import type { Person } from '../support/person.ts'
+import { endProcesses, startIsmProcess, type TestProcess } from '../support/test-process.ts'
+
+let service: Service
+beforeAll(async () => {
+  service = await Service.create()
+})
+afterEach(endProcesses)
+afterAll(() => service.close())
+
+test('SIGTERM closes the listener, then ends streams, which resume elsewhere and lose nothing', async () => {
+  const [leaving, staying] = await Promise.all([service.node(), service.node()])
+  const [alice, bob] = (await service.people(2, [leaving])) as [Person, Person]
+  const roomId = await alice.createRoom([bob])
+  const reader = await Reader.open(bob, [leaving.url, staying.url])
+  await alice.send(roomId, 'before')
+  const lock = await holdLogLock(databaseOf(service))
+  const inFlight = alice.send(roomId, 'in flight')
+  await lock.isWaitedFor()
+
+  const started = performance.now()
+  leaving.signal('SIGTERM')
+  await reader.until('its second connection', () => reader.connections === 1)
+  await expect(fetch(leaving.url)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+  expect(leaving.process.exit).toBeUndefined()
+  await lock.release()
+  expect(await inFlight).toMatchObject({ status: 200 })
+  await alice.at(staying.url).send(roomId, 'after')
+
+  expect(await leaving.process.exited).toEqual({ code: 0, signal: null })
+  expect(performance.now() - started).toBeLessThan(10_000)
+  await reader.next('the last message', ({ message }) => message?.msgBody.text === 'after')
+  await reader.stop()
+  const texts = reader.events.flatMap(({ message }) => (message ? [message.msgBody.text] : []))
+  expect(texts).toEqual(['before', 'in flight', 'after'])
+})
+
+test('a port that is taken', async () => {
+  const other = createServer()
+  const port = await reservedPort()
+  await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve))
+  try {
+    await expectRefusal(await serve('--port', String(port)), new RegExp(`EADDRINUSE.*127\\.0\\.0\\.1:${port}`))
+  } finally {
+    other.close()
+  }
+})
+
+test('a database that was never migrated is refused, and --migrate migrates it', async () => {
+  const empty = await Service.create(undefined, { empty: true })
+  try {
+    const config = await empty.configuration()
+    const parameters = ['serve', '--config', config, '--port', '0']
+    await expectRefusal(await startIsmProcess(parameters), /the database is behind this ISM: 0001_.*Run "ism migrate"/)
+    const migrating = await startIsmProcess([...parameters, '--migrate'])
+    await migrating.until('where it listens', (output) => output.includes('"msg":"listening"'))
+    await migrating.kill('SIGTERM')
+    const again = await startIsmProcess(parameters)
+    await again.until('where it listens', (output) => output.includes('"msg":"listening"'))
+    expect(await again.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  } finally {
+    await endProcesses()
+    await empty.close()
+  }
+})
+
+test('a PostgreSQL that is not there is tried again until somebody stops ISM', async () => {
+  const config = await service.configuration({ port: await reservedPort() })
+  const waiting = await startIsmProcess(['serve', '--config', config, '--port', '0'])
+  await waiting.until('a second try', (output) => output.split('PostgreSQL does not answer: trying again').length > 2)
+  const started = performance.now()
+  expect(await waiting.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(performance.now() - started).toBeLessThan(4_000)
+  expect(waiting.stderr).toBe('')
+})
+
+async function serve(...more: string[]): Promise<TestProcess> {
+  return startIsmProcess(['serve', '--config', await service.configuration(), ...more])
+}
+
+/** Exit code 1, and one line on standard error. */
+async function expectRefusal(refused: TestProcess, line: RegExp): Promise<void> {
+  expect(await refused.exited).toEqual({ code: 1, signal: null })
+  expect(refused.stderr).toMatch(/^ism: .*\n$/)
+  expect(refused.stderr).toMatch(line)
+}
+
+const databaseOf = ({ postgres }: Service) => ({ ...postgres, ssl: false })

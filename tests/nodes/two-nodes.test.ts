@@ -1,0 +1,366 @@
+/** Two nodes on one database are one service: whoever sends, reads, opens, blocks or moves, over either of them. */
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
+import { Ledger } from '../support/ledger.ts'
+import { type IsmNode, Service } from '../support/node.ts'
+import { Reader } from '../support/persistent-clients.ts'
+import type { Answer, Person } from '../support/person.ts'
+import { createRandom } from '../support/random.ts'
+import { endProcesses } from '../support/test-process.ts'
+
+const SENDERS = 64
+const ROOMS = 10
+/** Enough for batches of the two nodes to meet at the log. */
+const SENDS_EACH = 30
+const HOUR = 3_600
+
+let service: Service
+let a: IsmNode
+let b: IsmNode
+beforeAll(async () => {
+  service = await Service.create()
+  ;[a, b] = await Promise.all([service.node(), service.node()])
+})
+afterAll(async () => {
+  await endProcesses()
+  await service.close()
+})
+
+describe('64 concurrent senders into 10 rooms', () => {
+  test('over two nodes', () => chat([a, b]))
+
+  test('over two nodes whose clocks are an hour apart', async () => {
+    const early = await service.node({ clockShiftSeconds: HOUR })
+    const refusal = (await (await fetch(`${early.url}/api/rooms`)).json()) as { timestamp: string }
+    expect(Date.parse(refusal.timestamp) - Date.now()).toBeGreaterThan((HOUR - 60) * 1_000)
+    await chat([a, early])
+    expect(await early.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  })
+})
+
+/** Everybody reads on one node and sends on the other. */
+async function chat(nodes: [IsmNode, IsmNode]): Promise<void> {
+  const people = await service.people(SENDERS, nodes)
+  const ledger = await openRooms(people, nodes)
+  const readers = await Promise.all(people.map((person) => Reader.open(person)))
+  await Promise.all(
+    people.map(async (person, n) => {
+      const device = person.at(otherThan(person.url, nodes))
+      const roomId = ledger.rooms[n % ROOMS] as string
+      for (let turn = 0; turn < SENDS_EACH; turn++) ledger.record(expectOk(await device.send(roomId, `${n}, ${turn}`)))
+    }),
+  )
+  ledger.expectNumbered()
+  await expectEverywhere(ledger, readers, nodes)
+}
+
+/** Everybody sends into one of them; some listen to a second one. */
+async function openRooms(people: Person[], nodes: [IsmNode, IsmNode]): Promise<Ledger> {
+  const rooms = Array.from({ length: ROOMS }, (_, room) =>
+    people.filter((_, n) => n % ROOMS === room || (n % 4 === 0 && (n + 3) % ROOMS === room)),
+  )
+  const ids = await Promise.all(
+    rooms.map((members, room) => createGroup(members, `room ${room}`, nodes[room % 2]?.url ?? '')),
+  )
+  const ledger = new Ledger()
+  for (const [room, members] of rooms.entries()) ledger.addRoom(ids[room] ?? '', members)
+  return ledger
+}
+
+/** The first of them makes it. */
+function createGroup(members: Person[], name: string, url: string): Promise<string> {
+  const [owner, ...others] = members as [Person, ...Person[]]
+  return owner.at(url).createRoom(others, name)
+}
+
+async function expectEverywhere(ledger: Ledger, readers: Reader[], nodes: readonly IsmNode[]): Promise<void> {
+  await Promise.all(
+    readers.map((reader) =>
+      reader.until('all messages', () => ofType(reader, 'ChatMessage').length >= ledger.countFor(reader.person)),
+    ),
+  )
+  await Promise.all(readers.map((reader) => reader.stop()))
+  for (const { person, events } of readers) ledger.expectStream(person, events)
+  for (const [n, { person }] of readers.entries())
+    await ledger.expectTimelines(person.at(nodes[n % nodes.length]?.url ?? ''))
+}
+
+describe('a frozen node', () => {
+  test('inside appends stops nobody, and loses nothing', async () => {
+    const random = createRandom(5_403)
+    const people = await service.people(16, [a, b])
+    const ledger = new Ledger()
+    const roomId = await createGroup(people, 'frozen', a.url)
+    ledger.addRoom(roomId, people)
+    const readers = await Promise.all(people.map((person) => Reader.open(person)))
+    let over = false
+    let slowest = 0
+    const sending = people.map(async (person, n) => {
+      for (let turn = 0; !over; turn++) {
+        const started = performance.now()
+        ledger.record(expectOk(await person.send(roomId, `${n}, ${turn}`)))
+        if (person.url === b.url) slowest = Math.max(slowest, performance.now() - started)
+      }
+    })
+    for (let turn = 0; turn < 8; turn++) {
+      await pause(20 + random.below(100))
+      a.signal('SIGSTOP')
+      await pause(50 + random.below(200))
+      a.signal('SIGCONT')
+    }
+    over = true
+    await Promise.all(sending)
+    expect(slowest).toBeLessThan(4_000)
+    ledger.expectNumbered()
+    await expectEverywhere(ledger, readers, [a, b])
+  })
+
+  test('inside a transaction that holds the lock stops the others for two seconds at most', async () => {
+    const creators = await service.people(8, [a])
+    const [sender, reader] = (await service.people(2, [b])) as [Person, Person]
+    const roomId = await sender.createRoom([reader])
+    const stream = await Reader.open(reader)
+    const load = new RoomLoad(creators)
+    await freezeHoldingLock(a)
+    const waits: number[] = []
+    const sent: Answer['body'][] = []
+    for (let turn = 0; turn < 5; turn++) {
+      const started = performance.now()
+      sent.push(expectOk(await sender.send(roomId, `${turn}`)))
+      waits.push(performance.now() - started)
+    }
+    // Not only the first one: what the frozen node had waiting behind its transaction must not take turns with us.
+    expect(Math.max(...waits)).toBeLessThan(4_000)
+    expect(waits.reduce((sum, wait) => sum + wait, 0)).toBeLessThan(4_000)
+    await stream.until('all messages', () => ofType(stream, 'ChatMessage').length === sent.length, 4_000)
+    a.signal('SIGCONT')
+
+    const made = await load.end()
+    for (const [creator, rooms] of made) {
+      const { body } = await creator.at(b.url).get('/api/rooms')
+      expect(body.map(({ id }: { id: string }) => id).sort()).toEqual(rooms.sort())
+    }
+    expectOk(await sender.at(a.url).send(roomId, 'and on'))
+    await stream.stop()
+  })
+})
+
+/** People who make rooms on one node without a pause. */
+class RoomLoad {
+  #over = false
+  readonly #made: Promise<[Person, string[]][]>
+
+  constructor(creators: Person[]) {
+    this.#made = Promise.all(
+      creators.map(async (creator, n) => [creator, await this.#create(creator, creators[(n + 1) % 8] as Person)]),
+    )
+  }
+
+  /** @returns the rooms that were answered 200, by who is in them */
+  async end(): Promise<[Person, string[]][]> {
+    this.#over = true
+    const made = await this.#made
+    return made.map(([creator, rooms], n) => [creator, [...rooms, ...(made.at(n - 1)?.[1] ?? [])]])
+  }
+
+  async #create(creator: Person, other: Person): Promise<string[]> {
+    const made: string[] = []
+    for (let turn = 0; !this.#over; turn++) {
+      const answer = await creator.post('/api/rooms/create-room', {
+        roomType: 'Group',
+        roomName: `${turn}`,
+        invitedUsers: [creator.id, other.id],
+      })
+      expect([200, 503]).toContain(answer.status)
+      if (answer.status !== 200) continue
+      made.push(answer.body.id)
+      expect([200, 503]).toContain((await creator.post(`/api/rooms/${answer.body.id}/mark-read`)).status)
+    }
+    return made
+  }
+}
+
+/** Stops the node at random moments until its transaction has the log's lock and waits for it. */
+async function freezeHoldingLock(node: IsmNode): Promise<void> {
+  const random = createRandom(23)
+  for (let attempt = 0; attempt < 200; attempt++) {
+    await pause(10 + random.below(30))
+    node.signal('SIGSTOP')
+    if (await holdsLock()) return
+    node.signal('SIGCONT')
+  }
+  throw new Error('the node was never stopped inside a transaction')
+}
+
+/** Nobody else has anything to write meanwhile: who holds the lock and does nothing for a while is the stopped node. */
+async function holdsLock(): Promise<boolean> {
+  await pause(60)
+  const { rowCount } = await service.sql.query(
+    `select from pg_locks l join pg_stat_activity a using (pid)
+    where l.locktype = 'advisory' and l.objid = 5403 and l.granted
+      and l.database = (select oid from pg_database where datname = current_database())
+      and a.state = 'idle in transaction' and a.state_change < clock_timestamp() - interval '40 ms'`,
+  )
+  return (rowCount ?? 0) > 0
+}
+
+describe('the same on both nodes at once', () => {
+  test('one client message id is one message', async () => {
+    const [alice, bob] = (await service.people(2, [a, b])) as [Person, Person]
+    const ledger = new Ledger()
+    const roomId = await alice.createRoom([bob])
+    ledger.addRoom(roomId, [alice, bob])
+    const readers = await Promise.all([alice, bob].map((person) => Reader.open(person)))
+    await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        const more = { clientMessageId: randomUUID() }
+        const answers = await Promise.all([a, b].map(({ url }) => alice.at(url).send(roomId, `${n}`, more)))
+        const [one, other] = answers.map(expectOk)
+        expect(other).toEqual(one)
+        ledger.record(one)
+      }),
+    )
+    ledger.expectNumbered()
+    await expectEverywhere(ledger, readers, [a, b])
+  })
+
+  test('one client message id for two texts is a conflict', async () => {
+    const [alice, bob] = (await service.people(2, [a, b])) as [Person, Person]
+    const roomId = await alice.createRoom([bob])
+    for (let turn = 0; turn < 10; turn++) {
+      const more = { clientMessageId: randomUUID() }
+      const answers = await Promise.all([a, b].map(({ url }) => alice.at(url).send(roomId, url, more)))
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 409])
+    }
+    expect(await alice.timeline(roomId)).toHaveLength(10)
+  })
+
+  test('one private room is opened once', async () => {
+    const people = await service.people(24, [a, b])
+    await Promise.all(
+      pairsOf(people).map(async ([one, other]) => {
+        const single = { roomType: 'Single', invitedUsers: [one.id, other.id] }
+        const answers = await Promise.all([one, other].map((person) => person.post('/api/rooms/create-room', single)))
+        expect(answers.map(({ status }) => status).sort()).toEqual([200, 400])
+        for (const person of [one, other]) expect((await person.get('/api/rooms')).body).toHaveLength(1)
+      }),
+    )
+  })
+})
+
+test('a block that races sends ends the room, and nothing comes after that', async () => {
+  const random = createRandom(7)
+  const pairs = pairsOf(await service.people(24, [a, b]))
+  const rooms = await Promise.all(pairs.map((pair) => blockWhileSending(pair, random.below(12))))
+  await expectErased(rooms)
+})
+
+/** The one sends on the first node, the other blocks on the second. @returns the room that it was about */
+async function blockWhileSending([sender, blocker]: [Person, Person], sendsBefore: number): Promise<string> {
+  const roomId = await sender.createRoom([blocker])
+  const readers = await Promise.all([sender, blocker].map((person) => Reader.open(person)))
+  let answered = 0
+  let blocking: Promise<Answer> | undefined
+  const sendUntilRefused = async () => {
+    for (;;) {
+      const { status } = await sender.send(roomId, 'Are you there?')
+      if (status !== 200) return status
+      if (++answered > sendsBefore) blocking ??= blocker.post(`/api/users/ignore/${sender.id}`)
+      // Somebody whose stream begins in the middle of it all.
+      if (answered % 8 === 0) readers.push(new Reader(answered % 16 === 0 ? sender : blocker))
+    }
+  }
+  const refusals = await Promise.all([1, 2, 3].map(sendUntilRefused))
+  expect(refusals).toEqual([404, 404, 404])
+  expect(await blocking).toMatchObject({ status: 200 })
+  for (const reader of readers.slice(0, 2)) await reader.next('LeaveRoom', ({ type }) => type === 'LeaveRoom')
+  await Promise.all(readers.map((reader) => reader.stop()))
+  for (const { events } of readers) expectNothingAfterLeaving(events, roomId)
+  expect((await sender.get(`/api/rooms/${roomId}/timeline?timestamp=9999-01-01T00:00:00Z`)).status).toBe(404)
+  return roomId
+}
+
+function expectNothingAfterLeaving(events: Reader['events'], roomId: string): void {
+  const left = events.findIndex(({ type }) => type === 'LeaveRoom')
+  if (left >= 0) expect(events.slice(left + 1)).toEqual([])
+  const sequence = events.filter(({ message }) => message?.chatRoomId === roomId).map(({ message }) => message.roomSeq)
+  expect(sequence).toEqual([...new Set(sequence)].sort((one, other) => one - other))
+}
+
+/** Neither the log nor the message store keeps a word of a room that is gone. */
+async function expectErased(rooms: string[]): Promise<void> {
+  const [{ head }] = (await service.sql.query('select max(seq)::int as head from event')).rows
+  await eventually('the archive has come this far', async () => {
+    const { rows } = await service.sql.query(`select seq::int from projection where name = 'archive'`)
+    return rows[0]?.seq >= head
+  })
+  const { rows } = await service.sql.query(
+    `select (select count(*)::int from event where room_id = any ($1) and room_seq is not null) as logged,
+      (select count(*)::int from message where room_id = any ($1)) as stored,
+      (select count(*)::int from event where room_id = any ($1) and type = 9) as ended`,
+    [rooms],
+  )
+  expect(rows).toEqual([{ logged: 0, stored: 0, ended: rooms.length }])
+}
+
+test('a cut wake-up connection only delays', async () => {
+  const [alice, bob] = (await service.people(2, [a, b])) as [Person, Person]
+  const roomId = await alice.createRoom([bob])
+  const readers = await Promise.all([alice, bob].map((person) => Reader.open(person)))
+  for (let turn = 1; turn <= 3; turn++) {
+    const { rowCount } = await service.sql.query(
+      `select pg_terminate_backend(pid, 1000) from pg_stat_activity
+      where application_name = 'ism listener' and datname = current_database()`,
+    )
+    expect(rowCount).toBe(2)
+    for (const person of [alice, bob]) expectOk(await person.send(roomId, `${turn}`))
+    for (const reader of readers)
+      await reader.until('both messages', () => ofType(reader, 'ChatMessage').length === 2 * turn, 4_000)
+    await eventually('both listen again', async () => (await listeners()) === 2)
+  }
+  await Promise.all(readers.map((reader) => reader.stop()))
+})
+
+async function listeners(): Promise<number> {
+  const { rows } = await service.sql.query(
+    `select count(*)::int from pg_stat_activity
+    where application_name = 'ism listener' and datname = current_database() and query like 'listen%'`,
+  )
+  return rows[0].count
+}
+
+test('a stream that moves between the nodes loses nothing', async () => {
+  const people = await service.people(8, [a, b])
+  const ledger = new Ledger()
+  const roomId = await createGroup(people, 'on the move', a.url)
+  ledger.addRoom(roomId, people)
+  const readers = await Promise.all(people.map((person) => Reader.open(person, [a.url, b.url])))
+  let over = false
+  const sending = people.map(async (person, n) => {
+    for (let turn = 0; !over; turn++) ledger.record(expectOk(await person.send(roomId, `${n}, ${turn}`)))
+  })
+  for (let turn = 0; turn < 30; turn++) {
+    await pause(40)
+    for (const [n, reader] of readers.entries()) if ((n + turn) % 3 === 0) reader.moveTo(a.url, b.url)
+  }
+  over = true
+  await Promise.all(sending)
+  await expectEverywhere(ledger, readers, [a, b])
+  for (const { connections } of readers) expect(connections).toBeGreaterThan(4)
+})
+
+function expectOk({ status, body }: Answer): Answer['body'] {
+  expect({ status, body }).toMatchObject({ status: 200 })
+  return body
+}
+
+const ofType = (reader: Reader, wanted: string) => reader.events.filter(({ type }) => type === wanted)
+
+const otherThan = (url: string, nodes: readonly IsmNode[]) => nodes.find((node) => node.url !== url)?.url ?? url
+
+const pairsOf = (people: Person[]) =>
+  people.flatMap((person, n) => (n % 2 === 0 ? [[person, people[n + 1]] as [Person, Person]] : []))
+
+/** How long a node is left alone or frozen is what these tests vary; nothing is awaited by it. */
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))

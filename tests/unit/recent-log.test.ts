@@ -1,0 +1,89 @@
+/** The log's newest part in memory: complete above its floor, bounded in bytes, and without what was deleted. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { EventType, type LogEvent } from '../../src/log/event.ts'
+import { RecentLog } from '../../src/log/recent-log.ts'
+import { logEvent } from '../support/log-event.ts'
+
+const EVERYTHING = Number.POSITIVE_INFINITY
+const seqs = (events: LogEvent[]) => events.map(({ seq }) => seq)
+
+function filled(count: number, maxBytes: number, fields: Partial<LogEvent> = {}): RecentLog {
+  const recent = new RecentLog(0, maxBytes)
+  for (let seq = 1; seq <= count; seq++) recent.push(logEvent(seq, fields))
+  return recent
+}
+
+describe('recent events', () => {
+  it('are given in order, after a seq, as many as asked for', () => {
+    const recent = new RecentLog(10, 1_000_000)
+    for (const seq of [11, 12, 15, 20]) recent.push(logEvent(seq))
+    expect(seqs(recent.after(10, EVERYTHING))).toEqual([11, 12, 15, 20])
+    expect(seqs(recent.after(12, EVERYTHING))).toEqual([15, 20])
+    expect(seqs(recent.after(13, EVERYTHING))).toEqual([15, 20])
+    expect(seqs(recent.after(10, 2))).toEqual([11, 12])
+    expect(recent.after(20, EVERYTHING)).toEqual([])
+    expect(recent.after(99, EVERYTHING)).toEqual([])
+    expect(recent.floor).toBe(10)
+  })
+
+  it('give way to newer ones past the limit, from the oldest on', () => {
+    const recent = filled(1_000, 100_000)
+    expect(recent.floor).toBeGreaterThan(800)
+    expect(seqs(recent.after(recent.floor, EVERYTHING))).toEqual(
+      Array.from({ length: 1_000 - recent.floor }, (_, i) => recent.floor + 1 + i),
+    )
+  })
+
+  it.each([
+    ['bodies', { body: 'x'.repeat(10_000) }],
+    ['previews', { preview: 'x'.repeat(10_000) }],
+    ['recipients', { recipients: Array.from({ length: 250 }, () => 'x') }],
+  ])('count their %s', (_, fields) => {
+    const recent = filled(100, 200_000, fields)
+    expect(100 - recent.floor).toBeLessThan(21)
+    expect(100 - recent.floor).toBeGreaterThan(8)
+  })
+
+  it('are none, and the floor is the newest, where one alone is too large', () => {
+    const recent = new RecentLog(0, 1_000)
+    recent.push(logEvent(1))
+    recent.push(logEvent(2, { body: 'x'.repeat(2_000) }))
+    expect(recent.floor).toBe(2)
+    recent.push(logEvent(3))
+    expect(seqs(recent.after(2, EVERYTHING))).toEqual([3])
+  })
+
+  it('are complete above the floor whatever their sizes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 5_000 }), { maxLength: 200 }), (sizes) => {
+        const recent = new RecentLog(0, 20_000)
+        for (const [i, size] of sizes.entries()) recent.push(logEvent(i + 1, { body: 'x'.repeat(size) }))
+        const kept = seqs(recent.after(recent.floor, EVERYTHING))
+        expect(kept).toEqual(Array.from({ length: sizes.length - recent.floor }, (_, i) => recent.floor + 1 + i))
+        const bytes = kept.reduce((sum, seq) => sum + (sizes[seq - 1] ?? 0), 0)
+        expect(bytes).toBeLessThanOrEqual(20_000)
+      }),
+    )
+  })
+})
+
+describe('a deleted room', () => {
+  it('leaves its LeaveRoom alone, and other rooms as they were', () => {
+    const recent = new RecentLog(0, 1_000_000)
+    recent.push(logEvent(1, { type: EventType.NewRoom, recipients: ['alice'] }))
+    recent.push(logEvent(2))
+    recent.push(logEvent(3, { roomId: 'other' }))
+    recent.push(logEvent(4, { type: EventType.FriendRequestReceived, roomId: null, recipients: ['alice'] }))
+    recent.push(logEvent(5, { type: EventType.LeaveRoom, recipients: ['alice'] }))
+    recent.push(logEvent(6, { type: EventType.RoomDeleted, recipients: [] }))
+    expect(seqs(recent.after(0, EVERYTHING))).toEqual([3, 4, 5, 6])
+  })
+
+  it('gives its bytes back', () => {
+    const recent = filled(30, 100_000, { body: 'x'.repeat(2_000) })
+    recent.push(logEvent(31, { type: EventType.RoomDeleted, recipients: [] }))
+    for (let seq = 32; seq <= 60; seq++) recent.push(logEvent(seq, { roomId: 'other', body: 'x'.repeat(2_000) }))
+    expect(recent.floor).toBe(0)
+  })
+})
