@@ -2,7 +2,7 @@
 -- How the log's partitions come and go.
 
 -- Keeps at least `span` sequence numbers of partitions ahead of use.
-create function extend_event_log(span bigint) returns void language plpgsql as $$
+create function extend_event_log(span bigint) returns void language plpgsql set lock_timeout = '2s' as $$
 begin
   perform pg_advisory_xact_lock(5404);
   while (select max(to_seq) from event_partition) - (select last_value from event_seq) < span loop

@@ -106,6 +106,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   const verifier = createTokenVerifier(config.tokenIssuer, { logger })
   closing.push(async () => verifier.close())
 
+  const refreshMetrics = async () => observe.projectionsRead(await listProjections(db))
   const handlers: Handlers = {
     health: healthHandlers(
       [
@@ -115,7 +116,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
       {
         registry: observe.registry,
         token: config.metrics.token,
-        refresh: async () => observe.projectionsRead(await listProjections(db)),
+        refresh: refreshMetrics,
       },
     ),
     objects: { get: (ctx) => serveObject(ctx, objects, String(ctx.params['key'])) },
@@ -140,7 +141,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   }
   startMaintenance(config, db, observe, { transactions: log.transactions, images }, closing)
 
-  const metrics = await serveMetrics(config.metrics, observe.registry)
+  const metrics = await serveMetrics(config.metrics, observe.registry, refreshMetrics)
   if (metrics) closing.push(() => metrics.close())
   const router = createRouter(handlers, authentication(verifier, log.currentUsers))
   const koa = createKoa(router, config.server.corsOrigins, logger, observe)
@@ -169,7 +170,13 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
   const archive = new Projector(db, createArchive(db, store), observe)
   const tail = new Tail(
     db,
-    { ...observe, logReplaced: fail },
+    {
+      ...observe,
+      logReplaced(error) {
+        observe.logReplaced(error)
+        fail(error)
+      },
+    },
     { memoryBytes: config.log.memoryBytes, isWoken: () => listener.connected },
   )
   const wake = (seq?: number) => {

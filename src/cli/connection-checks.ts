@@ -6,8 +6,6 @@ import { oneLine } from './error-report.ts'
 
 export type Check = { name: string; ok: boolean; milliseconds: number; detail: string }
 
-const FETCH_TIMEOUT_MS = 5_000
-
 export async function checkConnections(config: Config): Promise<Check[]> {
   const { checkPostgres } = await import('../infra/postgres.ts')
   return Promise.all([
@@ -47,24 +45,9 @@ async function nearestExisting(directory: string): Promise<string> {
   return isThere || dirname(directory) === directory ? directory : nearestExisting(dirname(directory))
 }
 
-async function checkIssuer({ issuer, discoveryUrl }: TokenIssuerConfig): Promise<string> {
-  const metadata = await fetchJson(discoveryUrl)
-  if (metadata['issuer'] !== issuer) {
-    throw new Error(`${discoveryUrl} is of another issuer than ${issuer}, whose name tokens must bear`)
-  }
-  const keysUrl = metadata['jwks_uri']
-  if (typeof keysUrl !== 'string') throw new Error(`${discoveryUrl} names no jwks_uri`)
-  const { keys } = await fetchJson(keysUrl)
-  if (!Array.isArray(keys) || keys.length === 0) throw new Error(`${keysUrl} has no keys`)
-  return `${issuer} has ${keys.length} ${keys.length === 1 ? 'key' : 'keys'}`
-}
-
-async function fetchJson(url: string): Promise<Record<string, unknown>> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) }).catch((error: Error) => {
-    throw new Error(`${url} cannot be reached: ${oneLine(error.cause ?? error)}`)
-  })
-  if (!response.ok) throw new Error(`${url} answers ${response.status}`)
-  const body: unknown = await response.json().catch(() => undefined)
-  if (typeof body !== 'object' || body === null) throw new Error(`${url} answers no JSON object`)
-  return body as Record<string, unknown>
+async function checkIssuer(config: TokenIssuerConfig): Promise<string> {
+  const { fetchKeySet } = await import('../auth/provider-documents.ts')
+  const { keys } = await fetchKeySet(config, new AbortController().signal)
+  if (keys.length === 0) throw new Error(`${config.issuer} has no keys`)
+  return `${config.issuer} has ${keys.length} ${keys.length === 1 ? 'key' : 'keys'}`
 }

@@ -34,7 +34,7 @@ export function refuseUnknown(allowedMethods: (path: string) => string[]): Middl
       ctx.status = 204
       return
     }
-    throw new AppError('METHOD_NOT_ALLOWED', `Use ${allowed.join(' or ')} here.`)
+    throw new AppError('METHOD_NOT_ALLOWED', `Use ${allowed.filter((method) => method !== 'HEAD').join(' or ')} here.`)
   }
 }
 

@@ -16,9 +16,6 @@ const FOLD_SLICE = 500
 /** A log kept for a week is cut about once a day. */
 const CUTS_A_RETENTION = 7
 
-const LOCK_TIMEOUT = `set lock_timeout = '2s'`
-const RESET = 'reset lock_timeout'
-
 /** Safe to run on several nodes at once and again after a crash at any point. */
 export class Retention {
   readonly #db: Database
@@ -101,18 +98,14 @@ export class Retention {
   async #drop({ from }: Partition): Promise<void> {
     const table = `event_${from}`
     await this.#db.withConnection(async (connection) => {
-      await connection.execute(LOCK_TIMEOUT)
-      try {
-        await detach(connection, table)
-        await connection.execute(`drop table if exists ${table}`)
-      } finally {
-        await connection.execute(RESET)
-      }
+      await detach(connection, table)
+      await connection.execute(`drop table if exists ${table}`)
       await connection.query('retention.forget', 'delete from event_partition where from_seq = $1', [from])
     })
   }
 }
 
+/** Concurrently: its locks on the log let appends pass, however long it waits for old snapshots. */
 async function detach(connection: { execute(text: string): Promise<void> } & Queryable, table: string): Promise<void> {
   const [attached] = await connection.query<{ pending: boolean }>(
     'retention.attached',

@@ -119,9 +119,8 @@ export class Tail {
     const { epoch, headSeq } = await readLogState(this.#db)
     if (epoch === this.epoch && headSeq >= this.position) return
     this.#stopped = true
-    this.#observe.logReplaced(
-      new Error(`the log ends at ${headSeq}, before ${this.position} that was read: was a backup restored?`),
-    )
+    const what = epoch === this.epoch ? `ends at ${headSeq}, before ${this.position} that was read` : 'has a new epoch'
+    this.#observe.logReplaced(new Error(`the log ${what}: was a backup restored?`))
   }
 
   #release(): void {

@@ -3,10 +3,11 @@ import { createServer } from 'node:http'
 import type { Registry } from 'prom-client'
 import type { MetricsConfig } from '../config/config.ts'
 
-/** @returns `undefined` where no port is configured */
+/** @param refresh brings what is read on demand up to date. @returns `undefined` where no port is configured */
 export async function serveMetrics(
   config: MetricsConfig,
   registry: Registry,
+  refresh: () => Promise<void>,
 ): Promise<{ close(): Promise<void> } | undefined> {
   if (config.port === undefined) return undefined
   const server = createServer(async (request, response) => {
@@ -14,6 +15,7 @@ export async function serveMetrics(
       response.writeHead(404).end()
       return
     }
+    await refresh().catch(() => {}) // The other metrics matter most when the database is down.
     response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics())
   })
   await new Promise<void>((resolve, reject) => {

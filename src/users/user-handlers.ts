@@ -23,7 +23,7 @@ export function userHandlers(users: UserService, limits: RateLimits) {
 
 function usernameOf(ctx: RouteContext): string {
   const username = single(ctx.query['username'])
-  if (!username || username.length > MAX_QUERY || /[\0\p{Cs}]/u.test(username))
+  if (!username || [...username].length > MAX_QUERY || /[\0\p{Cs}]/u.test(username))
     throw invalid(`username: must have 1 to ${MAX_QUERY} characters`)
   return username
 }

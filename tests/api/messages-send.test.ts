@@ -231,7 +231,7 @@ describe('clientMessageId', () => {
   })
 
   test('again at the same moment is the same message, once', async () => {
-    const stream = await bob.stream()
+    const stream = await bob.stream((await bob.get('/api/notifications/cursor')).body.lastEventId)
     const message = media({ altText: 'once' })
     const before = await count()
     const clientMessageId = randomUUID()

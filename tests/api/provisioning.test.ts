@@ -195,6 +195,16 @@ describe('a later claim', () => {
     expect(new Set(await Promise.all(calls))).toEqual(new Set(['after the rush']))
   })
 
+  it('that is the newest wins, also among twenty at once', async () => {
+    const id = randomUUID()
+    await nameAfter(id, named('before the race', now - 100))
+    await Promise.all(Array.from({ length: 20 }, (_, i) => call(id, named(`race ${i}`, now - i))))
+    expect(await nameAfter(id, named('race 0', now))).toBe('race 0')
+    expect((await rowOf(id)).display_name).toBe('race 0')
+    const { rows } = await ism.sql.query('select issued_at from user_provision where user_id = $1', [id])
+    expect(rows).toEqual([{ issued_at: String(now) }])
+  })
+
   it.each([
     ['no iat', undefined],
     ['a fraction of a second in its iat', now + 0.75],

@@ -156,6 +156,15 @@ test('who joins has their own JOIN unread, whatever was said before', async () =
   expect(await readEvents()).toEqual([{ userId: dave.id, roomSeq: 4 }])
 })
 
+test('who joins cannot unread what was said before', async () => {
+  const [dave] = await ism.people(`dave ${round}`)
+  for (const text of ['one', 'two', 'three']) await alice.send(roomId, text)
+  await alice.post(`/api/rooms/${roomId}/invite/${dave.id}`)
+  await markRead(dave, { roomSeq: 1 })
+  expect(await unread(dave)).toEqual([true, 1])
+  expect(await readEvents()).toEqual([{ userId: dave.id, roomSeq: 3 }])
+})
+
 describe('mark-read', () => {
   const whole: [string, string | undefined][] = [
     ['nothing', undefined],

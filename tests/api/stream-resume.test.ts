@@ -58,6 +58,12 @@ async function missed(person: Person, lastEventId: string): Promise<WireEvent[]>
   return rest.filter(({ message }) => !message?.end)
 }
 
+/** A node that has not read all of the log yet begins a new stream there, earlier than now. */
+async function caughtUp(person: Person): Promise<void> {
+  const stream = await person.stream(await present(person))
+  stream.close()
+}
+
 /** @returns a test for the event that marks this moment */
 async function markEnd(person: Person): Promise<(event: WireEvent) => boolean> {
   const end = randomUUID()
@@ -93,6 +99,8 @@ test('from each event on, what came after it', async () => {
 test('while away from a room nothing of it was missed', async () => {
   const leave = () => bob.post(`/api/rooms/${roomId}/leave`)
   const invite = () => alice.post(`/api/rooms/${roomId}/invite/${bob.id}`)
+  // A node that has known bob all along, and one that learns of him later, give the same.
+  const live = await bob.stream(cursor)
   await alice.send(roomId, 'with bob')
   await leave()
   await alice.send(roomId, 'without bob')
@@ -113,6 +121,7 @@ test('while away from a room nothing of it was missed', async () => {
     'ChatMessage',
   ])
   expect(texts(events)).toEqual(['with bob', 'with bob again', 'back'])
+  expect(live.events.slice(0, -1)).toEqual(events)
 })
 
 test('who has left still gets what came before', async () => {
@@ -211,6 +220,7 @@ describe('the cursor', () => {
 
   test('without one a stream begins now', async () => {
     await alice.send(roomId, 'one')
+    await caughtUp(bob)
     const stream = await bob.stream()
     await alice.send(roomId, 'two')
     await stream.next(() => true)
@@ -247,8 +257,7 @@ describe('Resync', () => {
     try {
       const resync = { type: 'Resync', reason, createdAt: expect.any(String), eventId: expect.any(String) }
       for (const person of [bob, atForgetful(bob)]) {
-        // A node that has not read everything yet would tell it after its Resync.
-        await person.stream(await present(bob))
+        await caughtUp(person)
         const stream = await person.stream(lastEventId)
         const first = await stream.next(() => true)
         expect(first).toEqual(resync)

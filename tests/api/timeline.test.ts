@@ -134,6 +134,19 @@ describe('from the log to the message store', () => {
     await release()
   })
 
+  test('a message that is in both, as while it moves, is shown once', async () => {
+    await appendMany(ism.sql, roomId, alice.id, 60)
+    const release = await holdArchive(ism)
+    for (const position of [1, 30, 36, 59]) {
+      await ism.sql.query(
+        `update projection set seq = (select seq from event where room_id = $1 and room_seq = $2) where name = 'archive'`,
+        [roomId, position],
+      )
+      expect(texts(await bob.timeline(roomId))).toEqual(countDown(60))
+    }
+    await release()
+  })
+
   test('old messages that share their time are all on one page', async () => {
     await ism.sql.query(
       `insert into message (room_id, created_at, message_id, room_seq, sender_id, message_type, body)

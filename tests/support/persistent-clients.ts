@@ -6,7 +6,8 @@ import type { Answer, Person } from './person.ts'
 
 /** A client waits before it tries again; a browser waits seconds. */
 const BACK_OFF_MS = 30
-const PATIENCE_MS = 30_000
+const READ_PATIENCE_MS = 12_000
+const SEND_PATIENCE_MS = 30_000
 const LONG_MS = 600_000
 
 /** One device of a person, over however many connections to however many nodes. */
@@ -43,7 +44,7 @@ export class Reader {
     this.#stream?.close()
   }
 
-  async until(what: string, test: () => boolean, milliseconds = PATIENCE_MS): Promise<void> {
+  async until(what: string, test: () => boolean, milliseconds = READ_PATIENCE_MS): Promise<void> {
     const deadline = performance.now() + milliseconds
     while (!test()) {
       const left = deadline - performance.now()
@@ -113,7 +114,7 @@ export async function sendPersistently(
   text: string,
 ): Promise<PersistentAnswer> {
   const clientMessageId = randomUUID()
-  const deadline = performance.now() + PATIENCE_MS
+  const deadline = performance.now() + SEND_PATIENCE_MS
   const refusals: (number | string)[] = []
   for (let attempt = 0; performance.now() < deadline; attempt++) {
     const device = person.at(urls[attempt % urls.length] ?? person.url)

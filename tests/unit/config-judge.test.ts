@@ -1,0 +1,320 @@
+/** What judging makes of values: defaults, accepted spellings, and every problem at once. */
+import { describe, expect, test } from 'vitest'
+import type { Config } from '../../src/config/config.ts'
+import { type Judged, judge } from '../../src/config/judge.ts'
+import type { Layer } from '../../src/config/layers.ts'
+import { formatProblem } from '../../src/config/problem.ts'
+import { parseToml } from '../../src/config/toml.ts'
+
+const SOURCE = 'test.toml'
+const POSTGRES = { db_host: 'localhost', db_user: 'ism', db_password: 'secret', db_name: 'ism' }
+const REALM = { iss_host: 'http://localhost:8180/', iss_realm: 'my-realm' }
+const MINIMUM = { user_db_config: POSTGRES, token_issuer: REALM }
+
+const judged = (tables: Layer['tables']): Judged => judge([{ source: SOURCE, tables }], { directory: '/srv' })
+
+function accepted(tables: Layer['tables']): Config {
+  const { config, problems } = judged({ ...MINIMUM, ...tables })
+  expect(problems).toEqual([])
+  return config as Config
+}
+
+const problemsOf = (tables: Layer['tables']) => {
+  const { config, problems } = judged({ ...MINIMUM, ...tables })
+  expect(config).toBeUndefined()
+  return problems
+}
+
+const issuer = (keys: object) => ({ token_issuer: { ...REALM, ...keys } })
+const postgres = (keys: object) => ({ user_db_config: { ...POSTGRES, ...keys } })
+
+test('what is left out has its documented default', () => {
+  expect(accepted({})).toEqual({
+    server: { host: '127.0.0.1', port: 5403, logLevel: 'info', corsOrigins: [] },
+    postgres: {
+      host: 'localhost',
+      port: 5432,
+      user: 'ism',
+      password: 'secret',
+      database: 'ism',
+      ssl: 'off',
+      sslCa: undefined,
+      poolSize: 10,
+    },
+    messages: { provider: 'postgres' },
+    objects: { provider: 'directory', directory: '/srv/ism-objects', bucket: 'ism', publicUrl: undefined },
+    tokenIssuer: {
+      issuer: 'http://localhost:8180/realms/my-realm',
+      discoveryUrl: 'http://localhost:8180/realms/my-realm/.well-known/openid-configuration',
+      audience: 'account',
+      algorithms: ['RS256'],
+      leewaySeconds: 5,
+      mapSubjects: false,
+      keyCooldownSeconds: 5,
+    },
+    users: { provision: 'auto', nameClaim: 'preferred_username' },
+    limits: { sendsPerSecond: 20, sendBurst: 60, searchesPerMinute: 60, roomsPerHour: 30, uploadsPerHour: 20 },
+    metrics: { host: '127.0.0.1', port: undefined, token: undefined },
+    log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
+    streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20 },
+  } satisfies Config)
+})
+
+/** The sample of ISM 0.7.9's README. */
+const SAMPLE = parseToml(`
+  ism_url = "127.0.0.1"
+  ism_port= 5403
+  log_level = "info"
+  cors_origin = "http://localhost:4200"
+  use_kafka = false
+  [user_db_config]
+  db_host = "localhost"
+  db_port = "32768"
+  db_user = "postgres"
+  db_password = "postgres"
+  db_name = "postgres"
+  [token_issuer]
+  iss_host = "http://localhost:8180/"
+  iss_realm = "my-realm"
+  [message_db_config]
+  db_url = "localhost:9042"
+  db_user = "cassandra"
+  db_password = "cassandra"
+  db_keyspace = "messaging"
+  with_db_init = true
+  [object_db_config]
+  db_user = "minioadmin"
+  db_url = "http://localhost:9000"
+  db_password = "minioadmin"
+  bucket_name = "meventure"
+  [kafka_config]
+  bootstrap_host = "localhost"
+  bootstrap_port = 19192
+  topic = "user-notification-events"
+  client_id = "ism-1"
+  partition = [0]
+  consumer_group = "ism"
+`)
+
+test("the original's sample is understood; only the sections without an adapter are refused", () => {
+  const { problems, warnings } = judged(SAMPLE)
+  expect(problems.map(formatProblem)).toEqual([
+    'message_db_config: cannot be used: messages live in PostgreSQL in this version; leave the section out (test.toml); expected no such section',
+    'object_db_config: cannot be used: pictures live in a directory in this version ([objects]); leave the section out (test.toml); expected no such section',
+  ])
+  expect(warnings).toEqual([])
+  const { message_db_config: _, object_db_config: __, ...rest } = SAMPLE
+  expect(judged(rest).config?.postgres.port).toBe(32_768)
+  expect(judged(rest).config?.server.corsOrigins).toEqual(['http://localhost:4200'])
+})
+
+describe('accepted spellings', () => {
+  test.each<[Layer['tables'], (config: Config) => unknown, unknown]>([
+    [{ ism_port: '8080' }, (config) => config.server.port, 8080],
+    [{ ism_port: 0 }, (config) => config.server.port, 0],
+    [{ ism_url: '[::1]' }, (config) => config.server.host, '::1'],
+    [{ log_level: 'INFO' }, (config) => config.server.logLevel, 'info'],
+    [{ cors_origin: '' }, (config) => config.server.corsOrigins, []],
+    [
+      { cors_origin: 'https://a.example, https://b.example' },
+      (c) => c.server.corsOrigins,
+      ['https://a.example', 'https://b.example'],
+    ],
+    [{ cors_origin: ['https://a.example', 'https://a.example'] }, (c) => c.server.corsOrigins, ['https://a.example']],
+    [{ cors_origin: 'capacitor://localhost' }, (config) => config.server.corsOrigins, ['capacitor://localhost']],
+    [postgres({ ssl: true }), (config) => config.postgres.ssl, 'verify'],
+    [postgres({ ssl: 'false' }), (config) => config.postgres.ssl, 'off'],
+    [postgres({ ssl: 'require' }), (config) => config.postgres.ssl, 'require'],
+    [postgres({ db_password: '' }), (config) => config.postgres.password, ''],
+    [postgres({ db_host: '/run/postgresql' }), (config) => config.postgres.host, '/run/postgresql'],
+    [issuer({ map_subjects: 'true' }), (config) => config.tokenIssuer.mapSubjects, true],
+    [issuer({ algorithms: 'ES256,EdDSA' }), (config) => config.tokenIssuer.algorithms, ['ES256', 'EdDSA']],
+    [
+      { objects: { public_url: 'https://cdn.example/pictures/' } },
+      (c) => c.objects.publicUrl,
+      'https://cdn.example/pictures',
+    ],
+    [{ objects: { directory: '/var/pictures' } }, (config) => config.objects.directory, '/var/pictures'],
+    [{ limits: { sends_per_second: 0 } }, (config) => config.limits.sendBurst, 0],
+    [{ limits: { send_burst: 0 } }, (config) => config.limits.sendsPerSecond, 0],
+  ])('%j', (tables, value, expected) => {
+    expect(value(accepted(tables))).toEqual(expected)
+  })
+})
+
+describe('refused values', () => {
+  test.each<[Layer['tables'], key: string, problem: RegExp]>([
+    [{ ism_port: 65_536 }, 'ism_port', /out of range: 65536/],
+    [{ ism_port: -1 }, 'ism_port', /out of range: -1/],
+    [{ ism_port: 80.5 }, 'ism_port', /no whole number/],
+    [{ ism_port: 'http' }, 'ism_port', /no whole number/],
+    [{ ism_port: true }, 'ism_port', /true or false, not a whole number/],
+    [{ ism_port: Number.NaN }, 'ism_port', /no whole number/],
+    [{ ism_url: 'http://127.0.0.1' }, 'ism_url', /is a URL, not a host/],
+    [{ ism_url: '127.0.0.1:5403' }, 'ism_url', /carries a port/],
+    [{ log_level: 'wran' }, 'log_level', /did you mean "warn"/],
+    [{ cors_origin: '*' }, 'cors_origin', /item 1 has a wildcard/],
+    [{ cors_origin: 'https://*.example' }, 'cors_origin', /wildcard/],
+    [
+      { cors_origin: ['https://a.example', 'https://b.example/'] },
+      'cors_origin',
+      /item 2 .*did you mean "https:\/\/b.example"/,
+    ],
+    [{ cors_origin: 'http://a.example:80' }, 'cors_origin', /did you mean "http:\/\/a.example"/],
+    [{ cors_origin: 'https://a.example/app' }, 'cors_origin', /no exact origin/],
+    [{ cors_origin: 'null' }, 'cors_origin', /no origin/],
+    [{ cors_origin: [4200] }, 'cors_origin', /item 1 is a number/],
+    [{ use_kafka: 'yes' }, 'use_kafka', /neither true nor false/],
+    [{ use_kafka: true }, 'use_kafka', /has no Kafka/],
+    [{ redis_cache_url: 'http://localhost' }, 'redis_cache_url', /redis:\/\//],
+    [postgres({ db_host: 'postgres://localhost' }), 'user_db_config.db_host', /is a URL/],
+    [postgres({ db_port: 0 }), 'user_db_config.db_port', /out of range/],
+    [postgres({ db_password: 12_345 }), 'user_db_config.db_password', /is a number, not a text in quotes/],
+    [postgres({ ssl: 'on' }), 'user_db_config.ssl', /none of the possible values/],
+    [postgres({ ssl_ca: 'absent.pem' }), 'user_db_config.ssl_ca', /cannot be read \(ENOENT\)/],
+    [postgres({ ssl: 'verify', ssl_ca: import.meta.filename }), 'user_db_config.ssl_ca', /no PEM certificate/],
+    [postgres({ pool_size: 0 }), 'user_db_config.pool_size', /out of range/],
+    [
+      issuer({ iss_host: 'localhost:8180' }),
+      'token_issuer.iss_host',
+      /no URL that begins with https:\/\/ or http:\/\//,
+    ],
+    [issuer({ iss_host: 'https://me:pass@idp.example' }), 'token_issuer.iss_host', /carries a user name or a password/],
+    [issuer({ iss_realm: 'a/b' }), 'token_issuer.iss_realm', /not allowed/],
+    [issuer({ issuer: 'https://idp.example' }), 'token_issuer.issuer', /stands beside iss_host/],
+    [issuer({ algorithms: ['RS256', 'HS256'] }), 'token_issuer.algorithms', /item 2 is symmetric/],
+    [issuer({ algorithms: 'none' }), 'token_issuer.algorithms', /signs nothing/],
+    [issuer({ algorithms: [] }), 'token_issuer.algorithms', /is empty/],
+    [issuer({ clock_leeway: 301 }), 'token_issuer.clock_leeway', /out of range/],
+    [issuer({ audience: '' }), 'token_issuer.audience', /is empty/],
+    [{ token_issuer: { iss_host: 'https://idp.example' } }, 'token_issuer.iss_realm', /is missing/],
+    [{ token_issuer: { iss_realm: 'r' } }, 'token_issuer.iss_host', /is missing/],
+    [{ token_issuer: {} }, 'token_issuer.issuer', /is missing/],
+    [{ token_issuer: 'https://idp.example' }, 'token_issuer', /is no section/],
+    [{ users: { provision: 'manual' } }, 'users.provision', /none of the possible values/],
+    [{ objects: { bucket_name: '..' } }, 'objects.bucket_name', /not allowed/],
+    [{ log: { retention_hours: 23 } }, 'log.retention_hours', /out of range/],
+    [{ metrics: { port: 5403 } }, 'metrics.port', /is also ism_port/],
+    [{ limits: { sends_per_second: -1 } }, 'limits.sends_per_second', /out of range/],
+  ])('%j', (tables, key, problem) => {
+    const problems = problemsOf(tables)
+    expect(problems).toContainEqual({
+      key,
+      source: SOURCE,
+      problem: expect.stringMatching(problem),
+      expected: expect.any(String),
+    })
+  })
+})
+
+test('a number that TOML cannot hold exactly is out of range', () => {
+  const [problem] = problemsOf(parseToml('ism_port = 9007199254740993'))
+  expect(problem).toMatchObject({ key: 'ism_port', problem: 'is out of range' })
+})
+
+describe('unknown names', () => {
+  test.each<[Layer['tables'], key: string, problem: string]>([
+    [{ ism_prot: 1 }, 'ism_prot', 'is no known key (did you mean ism_port?)'],
+    [{ users_db_config: {} }, 'users_db_config', 'is no known section (did you mean user_db_config?)'],
+    [postgres({ dbHost: 'x' }), 'user_db_config.dbHost', 'is no known key (did you mean db_host?)'],
+    [postgres({ ism_port: 1 }), 'user_db_config.ism_port', 'does not belong into [user_db_config]'],
+    [{ limits: { max_per_user: 1 } }, 'limits.max_per_user', 'is no known key (did you mean streams.max_per_user?)'],
+    [{ limits: { tea: 1 } }, 'limits.tea', 'is no known key'],
+    [{ ['__proto__']: { polluted: 1 } }, '__proto__', 'is no known section'],
+    [{ constructor: 1 }, 'constructor', 'is no known key'],
+  ])('%j', (tables, key, problem) => {
+    expect(problemsOf(tables)).toContainEqual(expect.objectContaining({ key, problem }))
+  })
+})
+
+test('missing sections and keys are a problem each, beside all others', () => {
+  const { problems } = judged({ ism_port: 'x', user_db_config: { db_host: 'localhost', db_name: 7 } })
+  expect(problems.map(({ key, problem }) => `${key} ${problem}`).sort()).toEqual([
+    'ism_port is no whole number',
+    'token_issuer is missing',
+    'user_db_config.db_name is a number, not a text in quotes',
+    'user_db_config.db_password is missing',
+    'user_db_config.db_user is missing',
+  ])
+})
+
+describe('the issuer', () => {
+  test.each([
+    [{ iss_host: 'https://idp.example//', iss_realm: 'r' }, 'https://idp.example/realms/r'],
+    [{ iss_host: 'https://idp.example/auth', iss_realm: 'r' }, 'https://idp.example/auth/realms/r'],
+    [{ issuer: 'https://idp.example/' }, 'https://idp.example/'],
+    [{ issuer: 'http://idp.example' }, 'http://idp.example'],
+  ])('of %j is %s, with its metadata below', (section, issuer) => {
+    const { tokenIssuer } = accepted({ token_issuer: section })
+    expect(tokenIssuer.issuer).toBe(issuer)
+    expect(tokenIssuer.discoveryUrl).toBe(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)
+  })
+
+  test('discovery_url is taken as it is; one that is no metadata document is warned of', () => {
+    const url = 'http://keycloak:8080/realms/my-realm'
+    const { config, warnings } = judged({ ...MINIMUM, ...issuer({ discovery_url: url }) })
+    expect(config?.tokenIssuer.discoveryUrl).toBe(url)
+    expect(warnings).toEqual([expect.objectContaining({ key: 'token_issuer.discovery_url' })])
+  })
+})
+
+describe('aliases of [object_db_config]', () => {
+  const canonical = { db_user: 'u', db_url: 'http://localhost:9000', db_password: 'p', bucket_name: 'b' }
+  const aliased = { access_key: 'u', storage_url: 'http://localhost:9000', secret_key: 'p', bucket_name: 'b' }
+  const keysWithProblems = (section: object) => problemsOf({ object_db_config: section }).map(({ key }) => key)
+
+  test('mean the same', () => {
+    expect(keysWithProblems(aliased)).toEqual(['object_db_config'])
+    expect(keysWithProblems({ ...canonical, ...aliased })).toEqual(['object_db_config'])
+  })
+
+  test('both given and different is a problem that shows neither value', () => {
+    const problems = problemsOf({ object_db_config: { ...canonical, secret_key: 'other-secret' } })
+    expect(problems).toContainEqual(expect.objectContaining({ key: 'object_db_config.secret_key' }))
+    expect(JSON.stringify(problems)).not.toContain('other-secret')
+  })
+
+  test('without them, what is missing has its first name', () => {
+    expect(keysWithProblems({ bucket_name: 'b' })).toEqual([
+      'object_db_config.db_user',
+      'object_db_config.db_url',
+      'object_db_config.db_password',
+      'object_db_config',
+    ])
+  })
+})
+
+test('keys that this version does not use yet are judged, accepted and warned of', () => {
+  const { config, warnings } = judged({
+    ...MINIMUM,
+    redis_cache_url: 'redis://:password@localhost:6379',
+    push_notification_url: 'https://push.example',
+    push_notification_access_token: 'abc',
+  })
+  expect(config).toBeDefined()
+  expect(warnings.map(({ key }) => key)).toEqual([
+    'redis_cache_url',
+    'push_notification_url',
+    'push_notification_access_token',
+  ])
+})
+
+describe('layers', () => {
+  const base: Layer = { source: 'base', tables: { ...MINIMUM, ism_port: 1000, limits: { send_burst: 5 } } }
+
+  test('the last one that sets a key wins, key by key', () => {
+    const top: Layer = { source: 'top', tables: { limits: { rooms_per_hour: 7 }, ism_port: 2000 } }
+    const { config } = judge([base, top], { directory: '/' })
+    expect(config?.server.port).toBe(2000)
+    expect(config?.limits).toMatchObject({ sendBurst: 5, roomsPerHour: 7 })
+  })
+
+  test('what a binding one sets cannot be changed above it', () => {
+    const top: Layer = { source: 'top', tables: { user_db_config: { db_host: 'production.example' } } }
+    const { config, problems } = judge([{ ...base, binding: true }, top], { directory: '/' })
+    expect(config).toBeUndefined()
+    expect(problems).toEqual([
+      { key: 'user_db_config.db_host', source: 'top', problem: 'is set by base', expected: 'it to be left out here' },
+    ])
+  })
+})

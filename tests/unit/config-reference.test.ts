@@ -1,0 +1,34 @@
+/** The generated reference and template: complete, sound as they stand, and showing the real defaults. */
+import { expect, test } from 'vitest'
+import { reference, template } from '../../src/config/describe.ts'
+import { judge } from '../../src/config/judge.ts'
+import { SECTIONS } from '../../src/config/schema.ts'
+import { parseToml } from '../../src/config/toml.ts'
+
+const judged = (text: string) => judge([{ source: 'template', tables: parseToml(text) }], { directory: '/srv' })
+
+test('the template is accepted as it stands', () => {
+  expect(judged(template())).toMatchObject({ problems: [], warnings: [] })
+})
+
+test('each value in its comments is accepted too', () => {
+  const commented = [...template().matchAll(/^# (\w+ = .*)$/gm)].map(([, assignment]) => String(assignment))
+  expect(commented.length).toBeGreaterThan(20)
+  // The other way of naming the issuer, and a file that is not there.
+  const alternatives = /^# (?=(?!issuer|ssl_ca)\w+ = )/gm
+  expect(judged(template().replace(alternatives, ''))).toMatchObject({ problems: [], warnings: [] })
+})
+
+test('defaults are values that the key itself accepts', () => {
+  for (const [name, section] of SECTIONS) {
+    for (const [key, { type, default: value }] of Object.entries(section.keys)) {
+      if (value !== undefined) expect([name, key, type.parse(value)]).toEqual([name, key, { value }])
+    }
+  }
+})
+
+test('the reference has every key', () => {
+  const text = reference()
+  for (const [, section] of SECTIONS)
+    for (const key of Object.keys(section.keys)) expect(text).toContain(`| \`${key}\``)
+})
