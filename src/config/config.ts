@@ -34,6 +34,8 @@ export type PostgresConfig = {
   /** PEM text. */
   sslCa: string | undefined
   poolSize: number
+  /** Connections are shared between transactions: nothing may depend on the session. */
+  transactionPooler: boolean
 }
 
 export type MessagesConfig = { provider: 'postgres' }

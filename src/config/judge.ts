@@ -177,6 +177,7 @@ function postgres({ user_db_config: values }: Values, sslCa: string | undefined)
     ssl: values.ssl,
     sslCa,
     poolSize: values.pool_size,
+    transactionPooler: values.transaction_pooler,
   }
 }
 

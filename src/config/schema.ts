@@ -113,6 +113,11 @@ export const SCHEMA = {
         example: '/etc/ism/postgres-ca.pem',
         doc: "PEM file with the authorities that `verify` trusts, in place of the system's.",
       },
+      transaction_pooler: {
+        type: type.boolean,
+        default: false,
+        doc: 'Whether a pooler such as PgBouncer hands out connections for a transaction at a time: ISM then needs no session, and polls where it would be woken.',
+      },
       pool_size: {
         type: type.integer(1, 1000, 'connections'),
         default: 10,

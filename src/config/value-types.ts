@@ -160,8 +160,9 @@ export const origin: ValueType<string> = textWith('an origin', (value) => {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\/[^/?#@\s]+$/.exec(value)?.[1]
   const isWeb = scheme === undefined || scheme === 'http' || scheme === 'https'
   if (!isWeb) return undefined
+  // A URL without an origin has the origin "null", which any sandboxed page sends.
   const exact = URL.canParse(value) ? new URL(value).origin : 'null'
-  if (exact === value) return undefined
+  if (exact === value && exact !== 'null') return undefined
   return exact === 'null' ? 'is no origin' : `is no exact origin (did you mean "${exact}"?)`
 })
 

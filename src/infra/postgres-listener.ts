@@ -19,7 +19,9 @@ const RETRY_MS = 1_000
 /** A listener hears nothing for hours; this tells a silent network from a silent database. */
 const PROBE_MS = 10_000
 
+/** Behind a transaction pooler there is no session to listen in: nothing is ever notified. */
 export function listen(config: PostgresConfig, channels: string[], handlers: ListenerHandlers): PostgresListener {
+  if (config.transactionPooler) return { connected: false, close: async () => {} }
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
   let connected = false

@@ -59,7 +59,8 @@ export function openDatabase(
     ...clientConfig(config),
     max: config.poolSize,
     idleTimeoutMillis: 60_000,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
+    // A pooler refuses parameters of the session, and has not prepared what another connection has.
+    ...(config.transactionPooler ? {} : { statement_timeout: STATEMENT_TIMEOUT_MS }),
     query_timeout: QUERY_TIMEOUT_MS,
   })
   pool.on('error', observe.connectionFailed)
@@ -72,7 +73,7 @@ export function openDatabase(
   ): Promise<Row[]> => {
     observe.queryStarted(name)
     try {
-      return (await on.query<Row>({ name, text, values })).rows
+      return (await on.query<Row>(config.transactionPooler ? { text, values } : { name, text, values })).rows
     } catch (error) {
       throw translate(error)
     }

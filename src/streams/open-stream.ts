@@ -71,9 +71,11 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
         stream.write(hub.frames.resync('TOO_OLD', upTo))
         return upTo
       }
-      for (const event of events) stream.write(hub.frames.of(event, stream.userId))
+      for (const event of events) {
+        stream.write(hub.frames.of(event, stream.userId))
+        if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
+      }
       after = events.length === PAGE ? (events.at(-1)?.seq ?? upTo) : upTo
-      if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
     }
     return after
   }
@@ -85,14 +87,23 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       if (stream.closed) return
       if (hub.closed) return stream.end()
       while (after < tail.recent.floor && !stream.closed) after = await replay(stream, after)
-      const events = tail.recent.after(after, CUT_OVER_SLICE)
-      for (const event of events) if (isFor(person, event)) stream.write(hub.frames.of(event, person.userId))
-      after = events.at(-1)?.seq ?? after
-      if (events.length < CUT_OVER_SLICE && stream.buffered <= REPLAY_BUFFER_BYTES) break
+      after = writeSlice(stream, person, after)
+      if (after === tail.position) break
       if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
       else await new Promise((resolve) => setImmediate(resolve))
     }
     hub.attach(person, stream)
+  }
+
+  /** @returns the seq up to which the stream has everything: the tail's position, or where the slice or buffer ended */
+  function writeSlice(stream: Stream, person: Person, from: number): number {
+    const events = tail.recent.after(from, CUT_OVER_SLICE)
+    for (const event of events) {
+      if (!isFor(person, event)) continue
+      stream.write(hub.frames.of(event, person.userId))
+      if (stream.buffered > REPLAY_BUFFER_BYTES) return event.seq
+    }
+    return events.length < CUT_OVER_SLICE ? tail.position : (events.at(-1)?.seq ?? from)
   }
 
   /** The person, held, with memberships that reach back to `since` and forward to the tail's position. */

@@ -21,6 +21,9 @@ export function openSseStream(response: ServerResponse, userId: string): Stream 
   return new SseStream(response, socket, userId)
 }
 
+/** What one write takes at most. */
+const WRITE_BYTES = 64 * 1024
+
 class SseStream implements Stream {
   readonly userId: string
   readonly #response: ServerResponse
@@ -46,9 +49,14 @@ class SseStream implements Stream {
   write(frame: Buffer): void {
     this.#pending.push(frame)
     this.#pendingBytes += frame.length
+    // A burst is not the reader's fault: what the network takes at once does not count as unread.
+    if (this.#pendingBytes > WRITE_BYTES) return this.#flush()
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => this.#flush())
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
   }
 
   async drained(): Promise<void> {
@@ -85,7 +93,6 @@ class SseStream implements Stream {
   }
 
   #flush(): void {
-    this.#scheduled = false
     const frames = this.#pending
     if (frames.length === 0) return
     this.#pending = []

@@ -5,7 +5,7 @@ export interface Stream {
   /** Bytes accepted by `write` that have not left the process. */
   readonly buffered: number
   readonly closed: boolean
-  /** Frames written in one turn of the event loop leave in one write. */
+  /** Frames written in one turn of the event loop leave in one write, or in few large ones. */
   write(frame: Buffer): void
   /** Resolves when nothing is buffered, or the connection is closed. */
   drained(): Promise<void>

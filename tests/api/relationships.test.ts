@@ -205,7 +205,7 @@ describe('blocking', () => {
     for (const stream of [mine, theirs]) {
       const left = await stream.next(({ type }) => type === 'LeaveRoom')
       expect(left).toMatchObject({ roomId })
-      expect(stream.events).toEqual([left])
+      expect(stream.ofType('LeaveRoom')).toEqual([left])
     }
     for (const person of [me, them]) {
       expectRefusal(await person.get(`/api/rooms/${roomId}`), 'CONTENT_NOT_FOUND')

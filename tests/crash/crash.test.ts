@@ -71,7 +71,14 @@ test(`what was answered survives kill -9 of nodes and of PostgreSQL (seed ${seed
 })
 
 async function makeDatabase({ connection }: Cluster): Promise<PostgresConfig> {
-  const config = { ...connection, database: 'ism', ssl: 'off', sslCa: undefined, poolSize: 1 } as const
+  const config = {
+    ...connection,
+    database: 'ism',
+    ssl: 'off',
+    sslCa: undefined,
+    poolSize: 1,
+    transactionPooler: false,
+  } as const
   const client = new pg.Client({ ...connection, database: 'postgres' })
   await client.connect()
   await client.query('create database ism')

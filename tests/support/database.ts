@@ -22,7 +22,14 @@ export async function createDatabase(options: DatabaseOptions = {}): Promise<Tes
   const template = options.empty ? 'template0' : TEMPLATE_DATABASE
   await asSuperuser((client) => clone(client, database, template))
   return {
-    config: { ...connection, database, ssl: 'off', sslCa: undefined, poolSize: options.poolSize ?? 10 },
+    config: {
+      ...connection,
+      database,
+      ssl: 'off',
+      sslCa: undefined,
+      poolSize: options.poolSize ?? 10,
+      transactionPooler: false,
+    },
     drop: () => asSuperuser((client) => client.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`)),
   }
 }

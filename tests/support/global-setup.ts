@@ -45,7 +45,14 @@ async function makeTemplate(connection: Connection): Promise<void> {
     await client.query(`CREATE DATABASE ${TEMPLATE_DATABASE}`)
     const messages: string[] = []
     await migrate(
-      { ...connection, database: TEMPLATE_DATABASE, ssl: 'off', sslCa: undefined, poolSize: 1 },
+      {
+        ...connection,
+        database: TEMPLATE_DATABASE,
+        ssl: 'off',
+        sslCa: undefined,
+        poolSize: 1,
+        transactionPooler: false,
+      },
       { logger: (line) => messages.push(line) },
     ).catch((error: Error) => {
       throw new Error(`The test template cannot be migrated: ${error.message}\n${messages.join('\n')}`, {

@@ -40,6 +40,7 @@ test('what is left out has its documented default', () => {
       ssl: 'off',
       sslCa: undefined,
       poolSize: 10,
+      transactionPooler: false,
     },
     messages: { provider: 'postgres' },
     objects: { provider: 'directory', directory: '/srv/ism-objects', bucket: 'ism', publicUrl: undefined },

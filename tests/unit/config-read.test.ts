@@ -75,7 +75,7 @@ describe('files', () => {
 
   test('what is no TOML is named by line and column; its lines are never quoted', async () => {
     const { problems } = await read({
-      'production.config.toml': '[user_db_config]\ndb_password = "top-secret"\ndb_name = top-secret\n',
+      'production.config.toml': '[user_db_config]\ndb_password = "secret-1"\ndb_name = secret-2\n',
     })
     expect(problems).toEqual([
       'production.config.toml: is no TOML: Unexpected character, expecting string, number, datetime, boolean, ' +
