@@ -7,6 +7,7 @@ import { reportError } from './error-report.ts'
 import { addInit } from './init.ts'
 import type { Io } from './io.ts'
 import { addMigrate } from './migrate.ts'
+import { watchParent } from './orphan-watch.ts'
 import { addServe } from './serve.ts'
 import { addToken } from './token.ts'
 
@@ -59,6 +60,7 @@ export async function runProcess(): Promise<number> {
   const { stdout, stderr, env } = process
   // A reader that went away (`ism … | head`) is no reason to crash.
   for (const output of [stdout, stderr]) output.on('error', () => {})
+  watchParent(env, process, (signal) => process.kill(process.pid, signal))
   const code = await main(process.argv.slice(2), { stdout, stderr, env, cwd: process.cwd(), signals: process })
   await Promise.all([stdout, stderr].map((output) => new Promise((done) => output.write('', done))))
   return code

@@ -76,12 +76,11 @@ test('it finds everything again after each kind of end', { timeout: 40_000 }, as
   await expectNothingLeft(conversation.ism, () => conversation.ism.process.kill('SIGKILL'))
   await conversation.startAgain()
 
-  signal(await conversation.ism.postmaster(), 'SIGKILL')
-  await conversation.isBack()
+  await conversation.outliveItsDatabase()
   await conversation.goOn()
 
   await expectNothingLeft(conversation.ism, async () => {
-    signal(await conversation.ism.postmaster(), 'SIGKILL')
+    await killPostmaster(conversation.ism)
     await conversation.ism.process.kill('SIGKILL')
   })
   await conversation.startAgain()
@@ -135,8 +134,10 @@ class Conversation {
     await this.goOn()
   }
 
-  async isBack(): Promise<void> {
-    await eventually('PostgreSQL answers again', async () => (await this.#bob.get('/api/rooms')).status === 200)
+  async outliveItsDatabase(): Promise<void> {
+    const killed = await killPostmaster(this.ism)
+    await eventually('another PostgreSQL runs', async () => ![killed, undefined].includes(await this.ism.postmaster()))
+    await eventually('ISM has it again', async () => (await this.#bob.get('/api/rooms')).status === 200)
   }
 
   async goOn(): Promise<void> {
@@ -174,6 +175,14 @@ async function expectNothingLeft(ism: EmbeddedIsm, end: () => Promise<unknown>):
   await end()
   const patience = ism.process.exit?.signal === 'SIGKILL' ? CHILDREN_GONE_MS : 0
   await eventually('no child is left', async () => (await stillThere(children)).length === 0, patience)
+}
+
+async function killPostmaster(ism: EmbeddedIsm): Promise<number> {
+  const pid = (await ism.postmaster()) ?? 0
+  // 0 would be this process's own group.
+  expect(pid).toBeGreaterThan(1)
+  signal(pid, 'SIGKILL')
+  return pid
 }
 
 async function printToken(data: string, name: string): Promise<string> {

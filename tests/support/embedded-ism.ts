@@ -53,8 +53,11 @@ export class EmbeddedIsm {
     return [...(await descendantsOf(this.process.pid)), ...(await identify(ofPostgres))]
   }
 
-  async postmaster(): Promise<number> {
-    return Number.parseInt(await readFile(join(this.data, 'cluster', 'postmaster.pid'), 'utf8'), 10)
+  /** Of the PostgreSQL that is ready; `undefined` while there is none. */
+  async postmaster(): Promise<number | undefined> {
+    const text = await readFile(join(this.data, 'cluster', 'postmaster.pid'), 'utf8').catch(() => '')
+    const [pid, , , , , , , status] = text.split('\n')
+    return status?.startsWith('ready') ? Number(pid) : undefined
   }
 
   #printedToken(name: string): string {
