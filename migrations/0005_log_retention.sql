@@ -5,7 +5,7 @@
 create function extend_event_log(span bigint) returns void language plpgsql set lock_timeout = '2s' as $$
 begin
   perform pg_advisory_xact_lock(5404);
-  while (select max(to_seq) from event_partition) - (select last_value from event_seq) < span loop
+  while (select max(to_seq) from event_partition) - (select last_value from event_seq) <= span loop
     perform add_event_partition(span);
   end loop;
 end $$;

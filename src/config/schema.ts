@@ -288,9 +288,9 @@ export const SCHEMA = {
         doc: 'How long a client may be away and still resume; afterwards it is told to reload.',
       },
       partition_span: {
-        type: type.integer(1000, 1_000_000_000, 'events'),
+        type: type.integer(1_000_000, 1_000_000_000, 'events'),
         default: 2_000_000,
-        doc: 'Events in one partition of the log, which is dropped as a whole.',
+        doc: 'Events in one partition of the log, which is dropped as a whole; partitions are made a minute ahead, so not fewer than a minute can bring.',
       },
       memory_mib: {
         type: type.integer(1, 65_536, 'MiB'),

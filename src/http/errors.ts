@@ -1,5 +1,6 @@
 /** The one renderer of refusals: every error becomes the contract's object, and only the unexpected is logged. */
 import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { HttpError, type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import { AppError, type ErrorCode } from '../shared/app-error.ts'
@@ -12,13 +13,7 @@ export function renderErrors(logger: Logger): Middleware<State> {
     } catch (error) {
       if (ctx.res.headersSent || !ctx.writable) return
       const refusal = toAppError(error)
-      if (refusal.status >= 500)
-        logger.error(
-          { err: error, requestId: ctx.state.requestId, method: ctx.method, path: ctx.path },
-          refusal.message,
-        )
-      else if (refusal.cause)
-        logger.debug({ err: refusal.cause, requestId: ctx.state.requestId, path: ctx.path }, refusal.message)
+      log(ctx, logger, refusal)
       render(ctx, refusal)
     }
   }
@@ -38,19 +33,48 @@ export function refuseUnknown(allowedMethods: (path: string) => string[]): Middl
   }
 }
 
+/** What is unexpected with its stack; a store that is down in one line, for it fails every call meanwhile. */
+function log({ state, method, path }: Context, logger: Logger, refusal: AppError): void {
+  const about = { requestId: state.requestId, method, path }
+  if (refusal.code === 'SERVICE_UNAVAILABLE')
+    logger.warn({ ...about, reason: reasonOf(refusal.cause) }, refusal.message)
+  else if (refusal.status >= 500) logger.error({ ...about, err: refusal.cause ?? refusal }, refusal.message)
+  else if (refusal.cause) logger.debug({ ...about, err: refusal.cause }, refusal.message)
+}
+
+function reasonOf(cause: unknown): string | undefined {
+  return cause instanceof Error ? cause.message || cause.name : undefined
+}
+
 function render(ctx: Context, error: AppError): void {
   ctx.status = error.status
   if (error.code === 'UNAUTHENTICATED') ctx.set('WWW-Authenticate', 'Bearer')
   if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter))
   ctx.set('Cache-Control', 'no-store')
-  ctx.body = {
-    timestamp: new Date().toISOString(),
-    status: error.status,
-    error: STATUS_CODES[error.status],
-    message: error.message,
-    path: ctx.path,
-    errorCode: error.code,
+  ctx.body = refusalBody(error.status, error.code, error.message, ctx.path)
+}
+
+function refusalBody(status: number, errorCode: ErrorCode, message: string, path: string) {
+  return { timestamp: new Date().toISOString(), status, error: STATUS_CODES[status], message, path, errorCode }
+}
+
+const BROKEN: Record<string, [status: number, code: ErrorCode, message: string]> = {
+  HPE_HEADER_OVERFLOW: [431, 'PAYLOAD_TOO_LARGE', 'The headers of the request are too long.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'VALIDATION_ERROR', 'The request did not arrive in time.'],
+}
+
+/** For what is no HTTP request at all, or one that Node refuses before Koa sees it; its path is not known. */
+export function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
   }
+  const [status, code, message] = BROKEN[error.code ?? ''] ?? [400, 'VALIDATION_ERROR', 'This is no HTTP request.']
+  const body = JSON.stringify(refusalBody(status, code, message, ''))
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
 }
 
 const CODES = new Map<number, ErrorCode>([

@@ -7,7 +7,7 @@ import Koa from 'koa'
 import helmet from 'koa-helmet'
 import type { Logger } from '../observability/logger.ts'
 import type { State } from './context.ts'
-import { refuseUnknown, renderErrors } from './errors.ts'
+import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
 
 export type HttpServer = {
@@ -15,6 +15,9 @@ export type HttpServer = {
   /** Accepts no more connections; what runs is finished, what is idle is closed. */
   close(deadlineMs: number): Promise<void>
 }
+
+/** So that a token over its own limit is told so, and not cut off. */
+const MAX_HEADER_BYTES = 64 * 1024
 
 export function createKoa(
   router: Router<State>,
@@ -49,9 +52,10 @@ function allowedMethods(router: Router<State>, path: string): string[] {
 /** @throws Error where the address is taken or not this machine's */
 export async function listen(koa: Koa<State>, host: string, port: number): Promise<HttpServer> {
   const server = createServer(
-    { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: 60_000 },
+    { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: 60_000, maxHeaderSize: MAX_HEADER_BYTES },
     koa.callback(),
   )
+  server.on('clientError', refuseBroken)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port, backlog: 4_096 }, () => {

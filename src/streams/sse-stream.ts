@@ -50,7 +50,11 @@ class SseStream implements Stream {
     this.#pending.push(frame)
     this.#pendingBytes += frame.length
     // A burst is not the reader's fault: what the network takes at once does not count as unread.
-    if (this.#pendingBytes > WRITE_BYTES) return this.#flush()
+    if (this.#pendingBytes > WRITE_BYTES) this.#flush()
+    else this.#flushLater()
+  }
+
+  #flushLater(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(() => {

@@ -31,7 +31,7 @@ export async function insertPerson(db: Queryable, { id, displayName, nameClaim, 
     'users.provision',
     `with made as (
       insert into app_user (id, created_at, display_name, raw_name, friends_count, street_credits, role)
-      values ($1, now(), $2::text, lower($2::text), 0, 0, 'USER')
+      values ($1, now(), $2::text, left(lower($2::text), 255), 0, 0, 'USER')
       on conflict do nothing returning id)
     insert into user_provision (user_id, name_claim, issued_at) select id, $3::text, $4::bigint from made`,
     [id, displayName, nameClaim, issuedAt],
@@ -48,7 +48,7 @@ export async function renamePerson(
       'users.rename',
       `with newer as (
         update user_provision set name_claim = $3, issued_at = $4::bigint where user_id = $1 and issued_at < $4::bigint returning user_id)
-      update app_user u set display_name = $2::text, raw_name = lower($2::text), last_modified_at = now()
+      update app_user u set display_name = $2::text, raw_name = left(lower($2::text), 255), last_modified_at = now()
       from newer where u.id = newer.user_id`,
       [id, displayName, nameClaim, issuedAt],
     )

@@ -162,6 +162,7 @@ describe('a bad token', () => {
     ['whose sub is no UUID', () => signed({ sub: 'auth0|12345' })],
     ['without sub', () => signed({ sub: undefined })],
     ['over 8 KiB', () => signed({ padding: 'x'.repeat(9_000) })],
+    ['over 16 KiB', () => signed({ padding: 'x'.repeat(30_000) })],
   ]
   const bodies = new Set<string>()
 

@@ -112,6 +112,31 @@ describe('a path', () => {
   })
 })
 
+describe('what Node refuses before it is a request', () => {
+  it.each([
+    ['no HTTP at all', 'what is this?\r\n\r\n', 400, 'VALIDATION_ERROR'],
+    [
+      'headers over 64 KiB',
+      `GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(70_000)}\r\n\r\n`,
+      431,
+      'PAYLOAD_TOO_LARGE',
+    ],
+  ])('%s', async (_, text, status, errorCode) => {
+    const answer = await new Promise<string>((resolve) => {
+      let received = ''
+      const socket = connect(ism.app.address.port, '127.0.0.1', () => socket.write(text))
+      socket.on('data', (data) => {
+        received += data
+      })
+      socket.on('error', () => {})
+      socket.on('close', () => resolve(received))
+    })
+    const [head, body] = answer.split('\r\n\r\n')
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(JSON.parse(body ?? '')).toMatchObject({ status, errorCode, path: '' })
+  })
+})
+
 describe('a body', () => {
   it.each([
     ['no JSON', '{"chatRoomId":'],

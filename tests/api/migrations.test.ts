@@ -288,7 +288,7 @@ describe('a database of ISM 0.7.9', () => {
         createdAt: '2025-02-03T00:00:00.000Z',
         latestMessage: '2025-02-03T00:00:00.000Z',
         // As 0.7.9 has it where nothing was ever said.
-        unread: null,
+        unread: false,
         unreadCount: 0,
         latestMessagePreviewText: { type: 'New' },
       },
