@@ -7,5 +7,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    // Each file has an ISM and a database of its own; loading the modules anew for each would cost a second a file.
+    isolate: false,
   },
 })

@@ -12,7 +12,7 @@ export type Welcome = {
 }
 
 export function welcome({ host, port, dataDirectory, people, tokenOptions }: Welcome): string {
-  const root = `http://${reachable(host)}:${port}`
+  const root = rootUrl({ host, port })
   const width = Math.max(...people.map(({ name }) => name.length))
   const lines = [
     `ISM listens on ${root}`,
@@ -53,7 +53,8 @@ const bearer = ({ token }: Person) => `-H 'Authorization: Bearer ${token}'`
 const post = (url: string, person: Person, body: string) =>
   `curl -s ${url} ${bearer(person)} -H 'Content-Type: application/json' -d '${body}'`
 
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+/** Where a client on this machine reaches a server that listens there. */
+export function rootUrl({ host, port }: { host: string; port: number }): string {
+  if (host === '0.0.0.0' || host === '::') return `http://127.0.0.1:${port}`
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -5,7 +5,7 @@ import type { App } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { Embedded } from '../embedded/start.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
-import { welcome } from './first-chat.ts'
+import { rootUrl, welcome } from './first-chat.ts'
 import { type Io, writeLine } from './io.ts'
 import { listenForStop, type StopRequests } from './stop-signals.ts'
 import { addSubcommand } from './subcommand.ts'
@@ -75,13 +75,22 @@ async function runApp(config: Config, options: ServeOptions, io: Io, stop: StopR
   const app = await Promise.race([startApp(config, { logger, migrate }), stop.asked.then(() => undefined)])
   if (!app) return
   try {
-    if (embedded) io.stdout.write(welcomeFor(app, embedded, options))
+    if (embedded) {
+      await introduce(app, embedded)
+      io.stdout.write(welcomeFor(app, embedded, options))
+    }
     const signal = await Promise.race([stop.asked, app.failed])
     logger.info({ signal }, 'stopping')
   } finally {
     await within(APP_CLOSE_MS, app.close(), 'ISM')
   }
   logger.info('stopped')
+}
+
+/** ISM knows people from their first call: with it made, they can be invited before they come themselves. */
+async function introduce({ address }: App, { people }: Embedded): Promise<void> {
+  const url = `${rootUrl(address)}/api/rooms`
+  await Promise.all(people.map(({ token }) => fetch(url, { headers: { authorization: `Bearer ${token}` } })))
 }
 
 async function startDatabase({ port, data }: ServeOptions, io: Io): Promise<Embedded> {

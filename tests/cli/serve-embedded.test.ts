@@ -33,6 +33,8 @@ test('the first start prints an address, people, and lines that make a chat when
   expect(ism.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
   expect(ism.process.stdout).toContain(`Data directory: ${used}\n`)
   for (const name of ['alice', 'bob', 'carol']) expect(ism.person(name).id).toMatch(/^[0-9a-f-]{36}$/)
+  // They are known before they come: nobody has to open a stream to be invited.
+  expect(await ism.person('alice').createRoom([ism.person('carol')])).toMatch(/^[0-9a-f-]{36}$/)
   expect(ism.shellLines()).toHaveLength(3)
   if (hasCurl) await followPrintedLines(ism)
   await expectEnd(ism, 'SIGTERM')

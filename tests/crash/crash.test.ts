@@ -17,6 +17,8 @@ import { createRandom, type Random } from '../support/random.ts'
 import { endProcesses } from '../support/test-process.ts'
 
 const KILLS = 20
+/** Of a node and PostgreSQL in the same moment. */
+const KILLS_OF_BOTH = 2
 const PEOPLE = 12
 const ROOMS = 6
 /** Of each sender: what comes out is checked message by message. */
@@ -57,7 +59,6 @@ test(`what was answered survives kill -9 of nodes and of PostgreSQL (seed ${seed
 
   const { kills, answered } = havoc
   say(`seed ${seed}: ${kills.nodes} nodes and ${kills.postgres} postmasters killed, ${answered()} messages answered`)
-  expect(havoc.kills.both).toBeGreaterThanOrEqual(2)
   expect(havoc.unexpectedExits).toEqual([])
   expect(refusals.length).toBeGreaterThan(0)
   expect(refusals.filter((refusal) => typeof refusal === 'number' && refusal !== 503)).toEqual([])
@@ -66,7 +67,7 @@ test(`what was answered survives kill -9 of nodes and of PostgreSQL (seed ${seed
     await reader.until('all messages', () => messagesOf(reader) >= ledger.countFor(reader.person))
     await reader.stop()
     ledger.expectStream(reader.person, reader.events)
-    await ledger.expectTimelines(reader.person)
+    for (const roomId of ledger.roomsOf(reader.person)) await ledger.expectTimeline(reader.person, roomId)
   }
 })
 
@@ -152,7 +153,7 @@ class Havoc {
   /** Resolves when enough was killed and all is well again. */
   async run(): Promise<void> {
     const managing = this.#nodes.map((node) => this.#manage(node))
-    while (this.kills.nodes + this.kills.postgres < KILLS) {
+    while (this.kills.nodes + this.kills.postgres < KILLS || this.kills.both < KILLS_OF_BOTH) {
       await this.#randomMoment()
       await this.#kill(this.#chooseVictims())
     }

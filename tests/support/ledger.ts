@@ -42,12 +42,10 @@ export class Ledger {
   }
 
   /** Page by page, it is what was answered. */
-  async expectTimelines(person: Person): Promise<void> {
-    for (const roomId of this.roomsOf(person)) {
-      const timeline = await person.timeline(roomId)
-      const wanted = this.#messages(roomId).map((message) => asSeenBy(person, message))
-      expectSame(timeline.reverse(), wanted, `the timeline of ${person.name}`)
-    }
+  async expectTimeline(person: Person, roomId: string): Promise<void> {
+    const timeline = await person.timeline(roomId)
+    const wanted = this.#messages(roomId).map((message) => asSeenBy(person, message))
+    expectSame(timeline.reverse(), wanted, `the timeline of ${person.name}`)
   }
 
   /** Of all messages of the person's rooms each came once, in order, as it was answered; and nobody else's. */
