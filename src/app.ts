@@ -39,7 +39,7 @@ import { RoomMembership } from './rooms/room-membership.ts'
 import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { AppError } from './shared/app-error.ts'
-import { prepareDatabase } from './start-up.ts'
+import { prepareDatabase, type StartOptions } from './start-up.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { CurrentUsers } from './users/current-users.ts'
@@ -62,7 +62,7 @@ const SWEEP_AFTER_MINUTES = 60
 type Closing = (() => Promise<unknown>)[]
 
 /** @throws Error where a store cannot be reached in time, the database has another schema, or the port is taken */
-export async function startApp(config: Config, options: { logger: Logger; migrate: boolean }): Promise<App> {
+export async function startApp(config: Config, options: StartOptions): Promise<App> {
   for (let attempt = 1; ; attempt++) {
     await prepareDatabase(config.postgres, options)
     try {

@@ -9,12 +9,16 @@ const RETRY_MS = 500
 /** Invalid password, no such role or database, no permission: waiting does not help. */
 const HOPELESS = /^(28...|3D000|42501)$/
 
+export type StartOptions = {
+  logger: Logger
+  migrate: boolean
+  /** Gets a line for each migration, instead of the log: somebody is watching a terminal. */
+  progress?: (line: string) => void
+}
+
 /** @throws Error after 30 seconds without an answer, and at once for a refused log-in or another schema */
-export async function prepareDatabase(
-  config: PostgresConfig,
-  options: { logger: Logger; migrate: boolean },
-): Promise<void> {
-  const { logger } = options
+export async function prepareDatabase(config: PostgresConfig, options: StartOptions): Promise<void> {
+  const { logger, progress = (line) => logger.info(line) } = options
   const status = await untilAnswered(() => migrationStatus(config), logger)
   if (status.unknown.length > 0)
     throw new Error(
@@ -25,7 +29,7 @@ export async function prepareDatabase(
     throw new Error(
       `the database is behind this ISM: ${status.pending.join(', ')} is missing. Run "ism migrate", or "ism serve --migrate".`,
     )
-  await migrate(config, { logger: (line) => logger.info(`migration: ${line}`) })
+  await migrate(config, { logger: (line) => progress(`migration: ${line}`) })
 }
 
 async function untilAnswered<T>(ask: () => Promise<T>, logger: Logger): Promise<T> {

@@ -70,9 +70,11 @@ async function runApp(config: Config, options: ServeOptions, io: Io, stop: StopR
     import('../observability/logger.ts'),
   ])
   const logger = createLogger(config.server.logLevel, io.log)
-  const migrate = embedded !== undefined || options.migrate === true
+  const start = embedded
+    ? { logger, migrate: true, progress: (line: string) => void writeLine(io.stderr, line) }
+    : { logger, migrate: options.migrate === true }
   // A start that waits for its database is given up when told to stop: it has promised nobody anything yet.
-  const app = await Promise.race([startApp(config, { logger, migrate }), stop.asked.then(() => undefined)])
+  const app = await Promise.race([startApp(config, start), stop.asked.then(() => undefined)])
   if (!app) return
   try {
     if (embedded) {

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Config, LimitsConfig, PostgresConfig } from './config.ts'
+import type { Judgement } from './judgement.ts'
 import { type Layer, type Overlaid, overlay } from './layers.ts'
 import { ConfigurationError, type Problem } from './problem.ts'
 import { qualified, SECTIONS, type Section, TOP, type Values } from './schema.ts'
@@ -21,9 +22,6 @@ export type JudgeOptions = {
   /** `false` where a layer could not be read at all: then what is missing may stand there. */
   complete?: boolean
 }
-
-/** What the rules that look at several keys work on. */
-export type Judgement = Overlaid & { values: Values; warnings: Problem[] }
 
 export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
   const overlaid = overlay(layers)

@@ -1,6 +1,6 @@
 /** Judges `[token_issuer]`: the one issuer that its keys name, in either of the two ways. */
 import type { TokenIssuerConfig } from './config.ts'
-import type { Judgement } from './judge.ts'
+import type { Judgement } from './judgement.ts'
 import type { Problem } from './problem.ts'
 
 const WAYS = 'issuer, or iss_host and iss_realm'

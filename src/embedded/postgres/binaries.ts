@@ -4,8 +4,8 @@ import { access, lstat, readdir, readFile, realpath, symlink } from 'node:fs/pro
 import { createRequire } from 'node:module'
 import { delimiter, dirname, join, relative } from 'node:path'
 import { privateCopy } from './private-copy.ts'
+import type { User } from './run.ts'
 import { run } from './run.ts'
-import type { User } from './run-as.ts'
 
 export type Binaries = {
   source: 'package' | 'system'

@@ -4,8 +4,8 @@ import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile 
 import { join } from 'node:path'
 import type { Binaries } from './binaries.ts'
 import { type ReachableDirectory, withReachable } from './reachable-directory.ts'
+import type { User } from './run.ts'
 import { run } from './run.ts'
-import type { User } from './run-as.ts'
 
 export const SUPERUSER = 'ism'
 

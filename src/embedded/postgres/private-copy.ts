@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { chmod, cp, lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { User } from './run-as.ts'
+import type { User } from './run.ts'
 
 /** Open to every user, so a lent one gets through whatever the data directory lies under. */
 const SHARED_PLACES = ['/var/tmp', '/tmp']

@@ -1,7 +1,7 @@
 /** A name for a directory that a program can use which runs as somebody who may not walk the path to it. */
 
 import { open } from 'node:fs/promises'
-import type { User } from './run-as.ts'
+import type { User } from './run.ts'
 
 export type ReachableDirectory = {
   name: string

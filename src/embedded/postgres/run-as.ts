@@ -1,9 +1,7 @@
 /** Whom PostgreSQL runs as: it refuses root, so that root lends it an unprivileged user that exists already. */
 
 import { readFile, stat } from 'node:fs/promises'
-import { run } from './run.ts'
-
-export type User = { uid: number; gid: number }
+import { run, type User } from './run.ts'
 
 /** In this order; `_postgres` is macOS's. */
 const PREFERRED = ['postgres', '_postgres', 'nobody', 'daemon']

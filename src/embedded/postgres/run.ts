@@ -1,10 +1,11 @@
 /** Runs one of PostgreSQL's programs to its end, in an environment that no locale or PG* variable of ours reaches. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { User } from './run-as.ts'
 
 /** Messages in English and UTC times in the log, whatever LANG and TZ say; initdb needs a PATH to find `sh`'s tools. */
 export const CLEAN_ENVIRONMENT = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/local/bin:/usr/bin:/bin' }
+
+export type User = { uid: number; gid: number }
 
 export type RunOptions = {
   user: User | undefined

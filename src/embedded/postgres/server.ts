@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { postgresProcesses, processStart, signal } from '../processes.ts'
 import type { Binaries } from './binaries.ts'
 import { withReachable } from './reachable-directory.ts'
+import type { User } from './run.ts'
 import { CLEAN_ENVIRONMENT } from './run.ts'
-import type { User } from './run-as.ts'
 
 export type ServerOptions = {
   clusterDirectory: string
