@@ -96,8 +96,10 @@ async function attemptOnce<T>(connection: Connection, work: TransactionWork<T>):
     await connection.execute('commit')
     return result
   } catch (error) {
-    // Where the rollback fails too, the connection is closed and the server rolls back.
-    await connection.execute('rollback').catch(() => {})
+    // Where the rollback fails too, the connection is closed for it, and the server rolls back.
+    await connection.execute('rollback').catch(() => {
+      throw unavailable('The database is not available.', error)
+    })
     throw error
   }
 }
