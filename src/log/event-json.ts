@@ -19,6 +19,11 @@ export type MessageRow = {
   body: string
 }
 
+/** A MessageRow's columns, of a table or alias `m`: the log's and the message store's have the same names. */
+export const MESSAGE_COLUMNS = `m.room_id as "roomId", m.message_id as "messageId", m.sender_id as "senderId",
+  m.client_message_id as "clientMessageId", m.message_type as "messageType", m.room_seq as "roomSeq",
+  m.created_at as "createdAt", m.body`
+
 /** `clientMessageId` is shown to the sender alone. */
 export function messageJson(message: MessageRow, forSender: boolean): string {
   const clientMessageId = forSender && message.clientMessageId ? `"${message.clientMessageId}"` : 'null'

@@ -1,14 +1,10 @@
 /** SQL over the part of the log that the archive does not have yet. */
 import type { Queryable } from '../infra/postgres.ts'
-import type { MessageRow } from '../log/event-json.ts'
+import { MESSAGE_COLUMNS, type MessageRow } from '../log/event-json.ts'
 import { ARCHIVE } from './archiver.ts'
 import type { PageRequest } from './message-store.ts'
 
 export type TimelineAccess = { isMember: boolean; archivedSeq: number }
-
-const MESSAGE_COLUMNS = `e.room_id as "roomId", e.message_id as "messageId", e.sender_id as "senderId",
-  e.client_message_id as "clientMessageId", e.message_type as "messageType", e.room_seq as "roomSeq",
-  e.created_at as "createdAt", e.body`
 
 /** `undefined` where there is no such room. `archivedSeq`: the message store has everything up to it. */
 export async function findTimelineAccess(
@@ -36,9 +32,9 @@ export function pageOfLog(
 ): Promise<MessageRow[]> {
   return db.query<MessageRow>(
     'messages.page-of-log',
-    `select ${MESSAGE_COLUMNS} from event e
-    where e.room_id = $1 and e.room_seq is not null and e.seq > $4 and e.created_at < $2
-    order by e.seq desc limit $3`,
+    `select ${MESSAGE_COLUMNS} from event m
+    where m.room_id = $1 and m.room_seq is not null and m.seq > $4 and m.created_at < $2
+    order by m.seq desc limit $3`,
     [roomId, before, limit, archivedSeq],
   )
 }
@@ -52,8 +48,8 @@ export async function findInLog(
 ): Promise<MessageRow | undefined> {
   const [message] = await db.query<MessageRow>(
     'messages.find-in-log',
-    `select ${MESSAGE_COLUMNS} from event e
-    where e.room_id = $1 and e.room_seq is not null and e.seq > $4 and e.created_at = $2 and e.message_id = $3`,
+    `select ${MESSAGE_COLUMNS} from event m
+    where m.room_id = $1 and m.room_seq is not null and m.seq > $4 and m.created_at = $2 and m.message_id = $3`,
     [roomId, createdAt, messageId, archivedSeq],
   )
   return message

@@ -4,10 +4,11 @@ import type { Queryable } from '../infra/postgres.ts'
 import { MessageType } from '../log/event.ts'
 import { type MessageRow, messageJson } from '../log/event-json.ts'
 import type { SendBatches } from '../log/send-batch.ts'
-import { forbidden, notFound } from '../shared/app-error.ts'
+import { membersOnly } from '../rooms/room-access.ts'
+import { notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { type NewMessage, previewOf, quote } from './message.ts'
-import { findInLog, findTimelineAccess, pageOfLog, type TimelineAccess } from './message-repository.ts'
+import { findInLog, findTimelineAccess, pageOfLog } from './message-repository.ts'
 import type { MessageStore } from './message-store.ts'
 
 /** A page shorter than this means the room's beginning. */
@@ -47,7 +48,7 @@ export class MessageService {
    * @throws AppError CONTENT_NOT_FOUND no such room; INSUFFICIENT_PERMISSIONS not a member
    */
   async timeline(reader: CurrentUser, roomId: string, before: Date): Promise<string> {
-    const { archivedSeq } = await this.#access(reader, roomId)
+    const { archivedSeq } = membersOnly(await findTimelineAccess(this.#db, roomId, reader.id))
     // After the position: whatever is at or below it is in the store, whatever is above it in the log.
     const newest = await pageOfLog(this.#db, { roomId, before, limit: TIMELINE_PAGE }, archivedSeq)
     const missing = TIMELINE_PAGE - newest.length
@@ -55,13 +56,6 @@ export class MessageService {
       missing > 0 ? await this.#store.page({ roomId, before: newest.at(-1)?.createdAt ?? before, limit: missing }) : []
     const page = [...newest, ...older].map((message) => messageJson(message, message.senderId === reader.id))
     return `[${page.join(',')}]`
-  }
-
-  async #access(user: CurrentUser, roomId: string): Promise<TimelineAccess> {
-    const access = await findTimelineAccess(this.#db, roomId, user.id)
-    if (!access) throw notFound('Room not found.')
-    if (!access.isMember) throw forbidden('You are not a member of this room.')
-    return access
   }
 
   async #quote(sender: CurrentUser, message: Extract<NewMessage, { type: 'Reply' }>) {
@@ -72,7 +66,7 @@ export class MessageService {
   }
 
   async #find(user: CurrentUser, roomId: string, createdAt: Date, messageId: string): Promise<MessageRow | undefined> {
-    const { archivedSeq } = await this.#access(user, roomId)
+    const { archivedSeq } = membersOnly(await findTimelineAccess(this.#db, roomId, user.id))
     return (
       (await findInLog(this.#db, roomId, createdAt, messageId, archivedSeq)) ??
       (await this.#store.find(roomId, createdAt, messageId))

@@ -1,11 +1,7 @@
 /** Messages in PostgreSQL: the default where no other store is configured. */
 import type { Queryable } from '../infra/postgres.ts'
-import type { MessageRow } from '../log/event-json.ts'
+import { MESSAGE_COLUMNS, type MessageRow } from '../log/event-json.ts'
 import type { MessageStore, PageRequest } from './message-store.ts'
-
-const MESSAGE_COLUMNS = `m.room_id as "roomId", m.message_id as "messageId", m.sender_id as "senderId",
-  m.client_message_id as "clientMessageId", m.message_type as "messageType", m.room_seq as "roomSeq",
-  m.created_at as "createdAt", m.body`
 
 /** Erasing in slices keeps each statement, and what it locks, short. */
 const DELETE_SLICE = 5_000

@@ -58,28 +58,24 @@ export async function findBlocked(db: Queryable, userId: string, others: string[
 }
 
 export function listFriends(db: Queryable, userId: string): Promise<UserRow[]> {
-  return db.query<UserRow>(
-    'relationships.friends',
-    `select ${USER_COLUMNS} from (
-      select user_b_id as id from user_relationship where user_a_id = $1 and state = 'FRIEND'
-      union all
-      select user_a_id from user_relationship where user_b_id = $1 and state = 'FRIEND') f
-    join app_user u on u.id = f.id
-    where u.deleted_at is null order by u.display_name, u.id`,
-    [userId],
-  )
+  return listOthers(db, userId, 'FRIEND', 'FRIEND')
 }
 
 /** Who has invited `userId` to be friends. */
 export function listFriendRequests(db: Queryable, userId: string): Promise<UserRow[]> {
+  return listOthers(db, userId, 'B_INVITED', 'A_INVITED')
+}
+
+/** The others of the pairs in which `userId` is A and the state `asA`, or B and `asB`; by display name, then id. */
+function listOthers(db: Queryable, userId: string, asA: PairState, asB: PairState): Promise<UserRow[]> {
   return db.query<UserRow>(
-    'relationships.requests',
+    'relationships.others',
     `select ${USER_COLUMNS} from (
-      select user_b_id as id from user_relationship where user_a_id = $1 and state = 'B_INVITED'
+      select user_b_id as id from user_relationship where user_a_id = $1 and state = $2
       union all
-      select user_a_id from user_relationship where user_b_id = $1 and state = 'A_INVITED') f
-    join app_user u on u.id = f.id
+      select user_a_id from user_relationship where user_b_id = $1 and state = $3) o
+    join app_user u on u.id = o.id
     where u.deleted_at is null order by u.display_name, u.id`,
-    [userId],
+    [userId, asA, asB],
   )
 }

@@ -104,10 +104,6 @@ export function relationshipType(state: string | null, viewerIsA: boolean): Rela
   return view === 'BOTH_BLOCKED' ? 'CLIENT_BLOCKED' : view
 }
 
-export function isBlocked(state: PairState | null): boolean {
-  return state === 'A_BLOCKED' || state === 'B_BLOCKED' || state === 'ALL_BLOCKED'
-}
-
 function viewOf(state: PairState | null, side: Side): View {
   if (state === null) return 'NOTHING'
   if (state === 'FRIEND') return 'FRIEND'

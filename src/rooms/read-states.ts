@@ -2,9 +2,9 @@
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType } from '../log/event.ts'
 import type { LogTransactions } from '../log/transaction.ts'
-import { forbidden, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import type { RoomMember } from './room.ts'
+import { membersOnly } from './room-access.ts'
 import { findReadState, listReaders, type ReadState } from './room-repository.ts'
 import { requireMember } from './room-service.ts'
 import { saveRead } from './room-writes.ts'
@@ -24,9 +24,9 @@ export class ReadStates {
    */
   async markRead(user: CurrentUser, roomId: string, roomSeq: number | undefined): Promise<void> {
     // Most calls find nothing to change, and need not wait for the log's lock to learn that.
-    if (nextRead(await this.#readState(this.#db, user, roomId), roomSeq) === undefined) return
+    if (nextRead(membersOnly(await findReadState(this.#db, roomId, user.id)), roomSeq) === undefined) return
     await this.#transactions.run(async (transaction) => {
-      const next = nextRead(await this.#readState(transaction, user, roomId), roomSeq)
+      const next = nextRead(membersOnly(await findReadState(transaction, roomId, user.id)), roomSeq)
       if (next === undefined) return
       await saveRead(transaction, roomId, user.id, next)
       const body = { userId: user.id, roomId, roomSeq: next }
@@ -38,13 +38,6 @@ export class ReadStates {
   async readers(user: CurrentUser, roomId: string): Promise<RoomMember[]> {
     await requireMember(this.#db, roomId, user)
     return listReaders(this.#db, roomId)
-  }
-
-  async #readState(db: Queryable, user: CurrentUser, roomId: string): Promise<ReadState> {
-    const state = await findReadState(db, roomId, user.id)
-    if (!state) throw notFound('Room not found.')
-    if (!state.isMember) throw forbidden('You are not a member of this room.')
-    return state
   }
 }
 

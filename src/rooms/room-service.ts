@@ -2,9 +2,10 @@
 import type { Queryable } from '../infra/postgres.ts'
 import type { ObjectUrls } from '../objects/object-urls.ts'
 import { pairOf } from '../relationships/relationship-repository.ts'
-import { forbidden, notFound } from '../shared/app-error.ts'
+import { notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { type Room, type RoomMember, type RoomWithUsers, toRoom } from './room.ts'
+import { membersOnly } from './room-access.ts'
 import { findAccess, findPrivateRooms, findRoom, listMembers, listRooms, type RoomAccess } from './room-repository.ts'
 
 /**
@@ -12,10 +13,7 @@ import { findAccess, findPrivateRooms, findRoom, listMembers, listRooms, type Ro
  * @throws AppError CONTENT_NOT_FOUND no such room; INSUFFICIENT_PERMISSIONS not a member
  */
 export async function requireMember(db: Queryable, roomId: string, user: CurrentUser): Promise<RoomAccess> {
-  const access = await findAccess(db, roomId, user.id)
-  if (!access) throw notFound('Room not found.')
-  if (!access.isMember) throw forbidden('You are not a member of this room.')
-  return access
+  return membersOnly(await findAccess(db, roomId, user.id))
 }
 
 export class RoomService {

@@ -1,0 +1,43 @@
+/** The stream as a standard EventSource sees it, which reconnects and resumes by itself. */
+import { EventSource } from 'eventsource'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { startIsm, type TestIsm } from '../support/ism.ts'
+import type { Person } from '../support/person.ts'
+
+let ism: TestIsm
+beforeAll(async () => {
+  ism = await startIsm({ streams: { maxPerUser: 1 } })
+})
+afterAll(() => ism.stop())
+
+function openSource(person: Person): EventSource {
+  return new EventSource(`${person.url}/api/sse`, {
+    fetch: (url, init) =>
+      fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${person.token}` } }),
+  })
+}
+
+test('it hears messages only, and after a broken stream what it missed, once', async () => {
+  const [alice, bob] = await ism.people('alice', 'bob')
+  const roomId = await alice.createRoom([bob])
+  const source = openSource(bob)
+  const heard: string[] = []
+  source.onmessage = ({ data }) => void heard.push(JSON.parse(data).message.msgBody.text)
+  const opened = new Promise((resolve) => source.addEventListener('cursor', resolve, { once: true }))
+  const broken = new Promise((resolve) => source.addEventListener('error', resolve, { once: true }))
+  try {
+    await opened
+    await alice.send(roomId, 'before')
+    await vi.waitFor(() => expect(heard).toEqual(['before']))
+    // Another device of theirs closes this stream; what is said before it is back waits in the log.
+    const device = await bob.stream()
+    await broken
+    await alice.send(roomId, 'meanwhile')
+    device.close()
+    await vi.waitFor(() => expect(heard).toEqual(['before', 'meanwhile']), { timeout: 10_000 })
+    await alice.send(roomId, 'after')
+    await vi.waitFor(() => expect(heard).toEqual(['before', 'meanwhile', 'after']), { timeout: 10_000 })
+  } finally {
+    source.close()
+  }
+})
