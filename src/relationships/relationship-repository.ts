@@ -58,18 +58,24 @@ export async function findBlocked(db: Queryable, userId: string, others: string[
 }
 
 export function listFriends(db: Queryable, userId: string): Promise<UserRow[]> {
-  return listOthers(db, userId, 'FRIEND', 'FRIEND')
+  return listOthers(db, 'relationships.friends', userId, 'FRIEND', 'FRIEND')
 }
 
 /** Who has invited `userId` to be friends. */
 export function listFriendRequests(db: Queryable, userId: string): Promise<UserRow[]> {
-  return listOthers(db, userId, 'B_INVITED', 'A_INVITED')
+  return listOthers(db, 'relationships.requests', userId, 'B_INVITED', 'A_INVITED')
 }
 
 /** The others of the pairs in which `userId` is A and the state `asA`, or B and `asB`; by display name, then id. */
-function listOthers(db: Queryable, userId: string, asA: PairState, asB: PairState): Promise<UserRow[]> {
+function listOthers(
+  db: Queryable,
+  name: string,
+  userId: string,
+  asA: PairState,
+  asB: PairState,
+): Promise<UserRow[]> {
   return db.query<UserRow>(
-    'relationships.others',
+    name,
     `select ${USER_COLUMNS} from (
       select user_b_id as id from user_relationship where user_a_id = $1 and state = $2
       union all
