@@ -67,13 +67,7 @@ export function listFriendRequests(db: Queryable, userId: string): Promise<UserR
 }
 
 /** The others of the pairs in which `userId` is A and the state `asA`, or B and `asB`; by display name, then id. */
-function listOthers(
-  db: Queryable,
-  name: string,
-  userId: string,
-  asA: PairState,
-  asB: PairState,
-): Promise<UserRow[]> {
+function listOthers(db: Queryable, name: string, userId: string, asA: PairState, asB: PairState): Promise<UserRow[]> {
   return db.query<UserRow>(
     name,
     `select ${USER_COLUMNS} from (

@@ -28,7 +28,7 @@ test('it hears messages only, and after a broken stream what it missed, once', a
   try {
     await opened
     await alice.send(roomId, 'before')
-    await vi.waitFor(() => expect(heard).toEqual(['before']))
+    await vi.waitFor(() => expect(heard).toEqual(['before']), { timeout: 10_000 })
     // Another device of theirs closes this stream; what is said before it is back waits in the log.
     const device = await bob.stream()
     await broken
