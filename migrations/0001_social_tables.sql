@@ -53,16 +53,24 @@ create index if not exists user_relationship_b on user_relationship (user_b_id, 
 -- A preview with a long name outgrows 255 characters.
 alter table chat_room alter column latest_message_preview_text type text;
 
--- ISM keeps a pair in order, user_a_id < user_b_id.
+-- ISM keeps a pair in order, user_a_id < user_b_id, and reads no row that is not.
 update user_relationship r
 set user_a_id = r.user_b_id,
     user_b_id = r.user_a_id,
-    state = case r.state
-      when 'A_BLOCKED' then 'B_BLOCKED' when 'B_BLOCKED' then 'A_BLOCKED'
-      when 'A_INVITED' then 'B_INVITED' when 'B_INVITED' then 'A_INVITED'
-      else r.state end
+    state = case when r.state in ('FRIEND', 'ALL_BLOCKED') then r.state
+      else translate(left(r.state, 1), 'AB', 'BA') || substr(r.state, 2) end
 where r.user_a_id > r.user_b_id
   and not exists (select from user_relationship o where o.user_a_id = r.user_b_id and o.user_b_id = r.user_a_id);
+
+-- Of a pair that is there both ways round the later row counts: the two exchange what they say, and the other one stays.
+update user_relationship r
+set state = case when o.state in ('FRIEND', 'ALL_BLOCKED') then o.state
+      else translate(left(o.state, 1), 'AB', 'BA') || substr(o.state, 2) end,
+    relationship_change_timestamp = o.relationship_change_timestamp
+from user_relationship o
+where o.user_a_id = r.user_b_id and o.user_b_id = r.user_a_id
+  and case when r.user_a_id < r.user_b_id then r.relationship_change_timestamp < o.relationship_change_timestamp
+    else r.relationship_change_timestamp > o.relationship_change_timestamp end;
 
 -- Substring search by name. Without pg_trgm (a trusted extension of PostgreSQL's contrib) search reads the whole table.
 do $$

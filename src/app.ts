@@ -20,10 +20,8 @@ import { ARCHIVE, createArchive } from './messages/archiver.ts'
 import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
 import type { MessageStore } from './messages/message-store.ts'
-import { PostgresMessageStore } from './messages/message-store-postgres.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
 import { NotificationService } from './notifications/notification-service.ts'
-import { createDirectoryObjectStore } from './objects/object-store-directory.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
 import type { Logger } from './observability/logger.ts'
@@ -38,8 +36,9 @@ import { RoomImages } from './rooms/room-images.ts'
 import { RoomMembership } from './rooms/room-membership.ts'
 import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
-import { AppError } from './shared/app-error.ts'
+import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
+import { openMessageStore, openObjectStore } from './stores.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { CurrentUsers } from './users/current-users.ts'
@@ -69,8 +68,7 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
       return await startPrepared(config, options.logger)
     } catch (error) {
       // A database that answered and was gone again before it was used is waited for like one that is not there yet.
-      const isDown = error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE'
-      if (!isDown || attempt === START_ATTEMPTS) throw error
+      if (!isUnavailable(error) || attempt === START_ATTEMPTS) throw error
     }
   }
 }
@@ -95,9 +93,10 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   closing.push(() => db.close())
   await adoptDatabase(db)
 
-  const objects = createDirectoryObjectStore(config.objects.directory)
+  const objects = await openObjectStore(config.objects)
   const urls = createObjectUrls(config.objects)
-  const store = new PostgresMessageStore(db)
+  const { store, close: closeStore } = await openMessageStore(config.messages, db, logger)
+  closing.push(closeStore)
   const log = await startLog(config, db, observe, store, closing)
 
   const images = new RoomImages(db, log.transactions, objects, urls)
@@ -110,8 +109,9 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   const handlers: Handlers = {
     health: healthHandlers(
       [
-        { name: 'postgres', check: async () => void (await db.query('health.check', 'select 1')) },
-        { name: 'objects', check: () => objects.check() },
+        { name: 'postgres', required: true, check: async () => void (await db.query('health.check', 'select 1')) },
+        { name: 'messages', required: false, check: () => store.check() },
+        { name: 'objects', required: false, check: () => objects.check() },
       ],
       {
         registry: observe.registry,

@@ -26,14 +26,17 @@ export type EmbeddedIsm = {
 
 const BINARY = fileURLToPath(new URL('../../bin/ism.js', import.meta.url))
 
-/** @param nodeOptions for the process of ISM, such as `--cpu-prof` */
-export async function startEmbeddedIsm(nodeOptions: string[] = []): Promise<EmbeddedIsm> {
+/**
+ * @param nodeOptions for the process of ISM, such as `--cpu-prof`
+ * @param sections more of its configuration, in TOML
+ */
+export async function startEmbeddedIsm(nodeOptions: string[] = [], sections = ''): Promise<EmbeddedIsm> {
   await ensureBuilt()
   const directory = await mkdtemp(join(tmpdir(), 'ism-bench-'))
   const embedded = await startEmbedded({ dataDirectory: directory, port: 0, env: {}, progress: () => {} })
   const { config } = embedded
   const file = join(directory, 'bench.config.toml')
-  await writeFile(file, tomlOf(config))
+  await writeFile(file, tomlOf(config) + sections)
   const child = spawn(process.execPath, [...nodeOptions, BINARY, 'serve', '--config', file, '--migrate'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     cwd: directory,
@@ -95,7 +98,7 @@ db_name = "${postgres.database}"
 issuer = "${tokenIssuer.issuer}"
 discovery_url = "${tokenIssuer.discoveryUrl}"
 [objects]
-directory = "${objects.directory}"
+directory = "${objects.provider === 'directory' ? objects.directory : ''}"
 [limits]
 sends_per_second = 0
 rooms_per_hour = 0

@@ -38,3 +38,9 @@ function descendants(pid: number): number[] {
   }
   return found
 }
+
+/** Memory that the process holds now (proc(5), VmRSS). */
+export function residentMiB(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024
+}

@@ -1,18 +1,29 @@
-/** Tries what a configuration names, each on its own and timed: the database, the pictures' directory, the issuer. */
-import { access, constants, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import type { Config, ObjectsConfig, TokenIssuerConfig } from '../config/config.ts'
+/** Tries what a configuration names, each on its own and timed: the stores and the token issuer. */
+import type { CassandraConfig, Config, ObjectsConfig, TokenIssuerConfig } from '../config/config.ts'
 import { oneLine } from './error-report.ts'
 
 export type Check = { name: string; ok: boolean; milliseconds: number; detail: string }
 
 export async function checkConnections(config: Config): Promise<Check[]> {
+  const { messages, objects } = config
   const { checkPostgres } = await import('../infra/postgres.ts')
   return Promise.all([
     timed('PostgreSQL', () => checkPostgres(config.postgres)),
-    timed('object directory', () => checkDirectory(config.objects)),
+    ...(messages.provider === 'cassandra' ? [timed('Cassandra', () => checkCassandra(messages))] : []),
+    checkObjects(objects),
     timed('token issuer', () => checkIssuer(config.tokenIssuer)),
   ])
+}
+
+async function checkCassandra(config: CassandraConfig): Promise<string> {
+  const { checkKeyspace } = await import('../infra/cassandra-schema.ts')
+  return await checkKeyspace(config)
+}
+
+async function checkObjects(config: ObjectsConfig): Promise<Check> {
+  const { checkBucket, checkDirectory } = await import('./object-checks.ts')
+  if (config.provider === 's3') return timed('object store', () => checkBucket(config))
+  return timed('object directory', () => checkDirectory(config))
 }
 
 async function timed(name: string, attempt: () => Promise<string>): Promise<Check> {
@@ -22,27 +33,6 @@ async function timed(name: string, attempt: () => Promise<string>): Promise<Chec
     (error: unknown) => ({ ok: false, detail: oneLine(error) }),
   )
   return { name, ...outcome, milliseconds: Math.round(performance.now() - started) }
-}
-
-async function checkDirectory({ directory }: ObjectsConfig): Promise<string> {
-  const found = await stat(directory).catch(() => undefined)
-  if (found && !found.isDirectory()) throw new Error(`${directory} is no directory`)
-  if (!found) {
-    await access(await nearestExisting(dirname(directory)), constants.W_OK | constants.X_OK)
-    return `${directory} will be made`
-  }
-  const probe = join(directory, `.check-${process.pid}`)
-  await writeFile(probe, '')
-  await rm(probe)
-  return `${directory} is writable`
-}
-
-async function nearestExisting(directory: string): Promise<string> {
-  const isThere = await stat(directory).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  return isThere || dirname(directory) === directory ? directory : nearestExisting(dirname(directory))
 }
 
 async function checkIssuer(config: TokenIssuerConfig): Promise<string> {

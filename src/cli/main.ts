@@ -5,10 +5,12 @@ import { Command, CommanderError } from 'commander'
 import { addCheckConfig } from './check-config.ts'
 import { reportError } from './error-report.ts'
 import { addInit } from './init.ts'
+import { addInitKeyspace } from './init-keyspace.ts'
 import type { Io } from './io.ts'
 import { addMigrate } from './migrate.ts'
 import { watchParent } from './orphan-watch.ts'
 import { addServe } from './serve.ts'
+import { addStatus } from './status.ts'
 import { addToken } from './token.ts'
 
 const PACKAGE = new URL('../../package.json', import.meta.url)
@@ -51,7 +53,8 @@ function createProgram(io: Io): Command {
       'after',
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
-  for (const add of [addServe, addMigrate, addCheckConfig, addInit, addToken]) add(program, io)
+  for (const add of [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addInit, addToken])
+    add(program, io)
   return program
 }
 

@@ -3,6 +3,7 @@ import { Argument, type Command } from 'commander'
 import type { PostgresConfig } from '../config/config.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
+import { appliedCount, printSchemaStatus } from './schema-report.ts'
 import { addSubcommand } from './subcommand.ts'
 
 type MigrateOptions = { config?: string; dryRun?: boolean; json?: boolean }
@@ -40,31 +41,13 @@ async function up(postgres: PostgresConfig, { dryRun = false, json }: MigrateOpt
   } else if (dryRun) {
     writeLine(io.stdout, result.sql?.trim() || '-- nothing to do')
   } else {
-    const count = result.applied.length
-    writeLine(io.stdout, count === 0 ? 'nothing to do' : `${count} ${count === 1 ? 'migration' : 'migrations'} applied`)
+    writeLine(io.stdout, appliedCount(result.applied.length))
   }
 }
 
 async function status(postgres: PostgresConfig, { json }: MigrateOptions, io: Io): Promise<void> {
-  const [{ migrationStatus }, { default: Table }] = await Promise.all([
-    import('../infra/migrations.ts'),
-    import('cli-table3'),
-  ])
+  const { migrationStatus } = await import('../infra/migrations.ts')
   const found = await migrationStatus(postgres)
-  if (json) {
-    writeLine(io.stdout, JSON.stringify(found))
-    return
-  }
-  const rows = (['applied', 'pending', 'unknown'] as const).flatMap((state) =>
-    found[state].map((name) => [state, name]),
-  )
-  const table = new Table({ head: ['state', 'migration'], style: { head: [], border: [], compact: true } })
-  table.push(...rows)
-  writeLine(io.stdout, table.toString())
-  writeLine(io.stdout, summary(found))
-}
-
-function summary({ pending, unknown }: { pending: string[]; unknown: string[] }): string {
-  if (unknown.length > 0) return 'the database is newer than this version of ISM'
-  return pending.length > 0 ? 'the database is behind: run ism migrate' : 'the database is up to date'
+  if (json) writeLine(io.stdout, JSON.stringify(found))
+  else await printSchemaStatus(found, 'the database', 'ism migrate', io)
 }

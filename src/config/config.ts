@@ -38,15 +38,59 @@ export type PostgresConfig = {
   transactionPooler: boolean
 }
 
-export type MessagesConfig = { provider: 'postgres' }
+export type MessagesConfig = { provider: 'postgres' } | CassandraConfig
 
-export type ObjectsConfig = {
-  provider: 'directory'
-  directory: string
+export type CassandraConfig = {
+  provider: 'cassandra'
+  /** `host:port`, an IPv6 address in brackets. */
+  contactPoints: string[]
+  /** `undefined`: the one that the contact points are in. */
+  localDatacenter: string | undefined
+  /** A CQL identifier, in its own case. */
+  keyspace: string
+  /** `undefined` where the server asks for no log-in. */
+  credentials: { user: string; password: string } | undefined
+  consistency: Consistency
+  tls: CassandraTls
+  /** Replicas in each datacenter, for a keyspace that is made; `undefined`: three in the local one, or as many as it has nodes. */
+  replication: Replication | undefined
+  /** Make the keyspace and its tables at start. */
+  initKeyspace: boolean
+}
+
+export type Consistency = 'ONE' | 'LOCAL_ONE' | 'QUORUM' | 'LOCAL_QUORUM' | 'ALL'
+
+/** A number stands for the local datacenter. */
+export type Replication = number | Record<string, number>
+
+/** `verify` checks the server's certificate against `ca` or the system's authorities; PEM texts. */
+export type CassandraTls = {
+  mode: 'off' | 'require' | 'verify'
+  ca: string | undefined
+  cert: string | undefined
+  key: string | undefined
+}
+
+export type ObjectsConfig = (DirectoryConfig | S3Config) & {
   /** First segment of `imageUrl` where there is no `publicUrl`. */
   bucket: string
   /** Without a final slash. */
   publicUrl: string | undefined
+}
+
+export type DirectoryConfig = { provider: 'directory'; directory: string }
+
+export type S3Config = {
+  provider: 's3'
+  endpoint: string
+  region: string
+  accessKey: string
+  secretKey: string
+  bucket: string
+  /** `<endpoint>/<bucket>/<key>` rather than `<bucket>.<endpoint>/<key>`. */
+  pathStyle: boolean
+  /** Make the bucket at start where it is missing. */
+  createBucket: boolean
 }
 
 export type TokenIssuerConfig = {

@@ -34,17 +34,15 @@ export function reference(): string {
     const title = name === TOP ? '## Top level' : `## [${name}]`
     const rows = Object.entries(section.keys).map(([key, spec]) => referenceRow(name, key, spec))
     const table = ['| key | value | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
-    return [title, ...sectionNotes(section), table].join('\n\n')
+    return [title, sectionNotes(section), table].join('\n\n')
   })
   return `${[INTRODUCTION.trimEnd(), ...sections].join('\n\n')}\n`
 }
 
 const UNUSED = 'Not used by this version.'
 
-function sectionNotes({ doc, required, refused, unused }: Section): string[] {
-  const notes = [doc, required ? 'Required.' : '', unused ? UNUSED : '']
-  return [joined(notes), ...(refused ? [`**Refused:** ${refused}.`] : [])]
-}
+const sectionNotes = ({ doc, required, unused }: Section) =>
+  joined([doc, required ? 'Required.' : '', unused ? UNUSED : ''])
 
 const joined = (sentences: string[]) => sentences.filter((sentence) => sentence !== '').join(' ')
 
@@ -64,10 +62,11 @@ function referenceRow(section: string, name: string, key: Key): string {
 /** templates/production.config.toml: what must be set stands there, the rest as comments with its default. */
 export function template(): string {
   const sections = [...SECTIONS]
-    .filter(([, section]) => !section.refused && !section.unused)
+    .filter(([, section]) => !section.unused)
     .map(([name, section]) => {
       const isOpen = name === TOP || section.required === true
-      const head = name === TOP ? [] : [`# ${section.doc}`, `[${name}]`]
+      const isWhole = isOpen || Object.values(section.keys).every((key) => !key.required)
+      const head = name === TOP ? [] : [`# ${section.doc}`, `${isWhole ? '' : '# '}[${name}]`]
       return [...head, ...templateEntries(section, isOpen)].join('\n')
     })
   const introduction = [

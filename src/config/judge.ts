@@ -1,10 +1,10 @@
 /** Judges layers of raw values: either a whole Config, or every problem that they have, at once. */
-import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { Config, LimitsConfig, PostgresConfig } from './config.ts'
 import type { Judgement } from './judgement.ts'
 import { type Layer, type Overlaid, overlay } from './layers.ts'
+import { judgeMessageStore } from './message-store.ts'
+import { judgeObjectStore } from './object-store.ts'
+import { readPem, warnOfUnused } from './pem.ts'
 import { ConfigurationError, type Problem } from './problem.ts'
 import { qualified, SECTIONS, type Section, TOP, type Values } from './schema.ts'
 import { judgeTokenIssuer } from './token-issuer.ts'
@@ -31,6 +31,8 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
   if (options.complete !== false) requireKeys(judgement, sources)
   refuseWhatIsNotThereYet(judgement)
   const issuer = judgeTokenIssuer(judgement, options.complete !== false)
+  const messages = judgeMessageStore(judgement, options.directory)
+  const objects = judgeObjectStore(judgement, options.directory)
   const sslCa = readAuthorities(judgement, options.directory)
   judgePorts(judgement)
   if (problems.length > 0 || !issuer) return { config: undefined, problems, warnings }
@@ -43,13 +45,8 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
       corsOrigins: values[TOP].cors_origin,
     },
     postgres: postgres(values, sslCa),
-    messages: { provider: 'postgres' },
-    objects: {
-      provider: 'directory',
-      directory: resolve(options.directory, values.objects.directory),
-      bucket: values.objects.bucket_name,
-      publicUrl: values.objects.public_url?.replace(/\/+$/, ''),
-    },
+    messages,
+    objects,
     tokenIssuer: issuer,
     users: { provision: values.users.provision, nameClaim: values.users.name_claim },
     limits: limits(values),
@@ -114,12 +111,7 @@ function requireKeys({ given, sections, problems }: Judgement, sources: string):
 
 const requiredKeys = (section: Section) => Object.entries(section.keys).filter(([, key]) => key.required)
 
-function refuseWhatIsNotThereYet({ given, sections, problems, warnings, values }: Judgement): void {
-  for (const [name, source] of sections) {
-    const refused = SECTIONS.get(name)?.refused
-    if (refused)
-      problems.push({ key: name, source, problem: `cannot be used: ${refused}`, expected: 'no such section' })
-  }
+function refuseWhatIsNotThereYet({ given, problems, warnings, values }: Judgement): void {
   const kafka = given.get('use_kafka')
   if (kafka && values[TOP].use_kafka) {
     const { source } = kafka
@@ -138,24 +130,10 @@ function refuseWhatIsNotThereYet({ given, sections, problems, warnings, values }
   }
 }
 
-function readAuthorities({ given, values, problems, warnings }: Judgement, directory: string): string | undefined {
-  const entry = given.get('user_db_config.ssl_ca')
-  const { ssl, ssl_ca: path } = values.user_db_config
-  if (!entry || path === undefined) return undefined
-  const about = { key: 'user_db_config.ssl_ca', source: entry.source }
-  if (ssl !== 'verify') {
-    warnings.push({ ...about, problem: 'is not used', expected: 'ssl = "verify" beside it' })
-  }
-  try {
-    const pem = readFileSync(resolve(directory, path), 'utf8')
-    new X509Certificate(pem)
-    return pem
-  } catch (error) {
-    const { code = '', syscall } = error as NodeJS.ErrnoException
-    const problem = syscall === undefined ? 'is no PEM certificate' : `cannot be read (${code})`
-    problems.push({ ...about, problem, expected: 'the path of a readable PEM file with certificates' })
-    return undefined
-  }
+function readAuthorities(judgement: Judgement, directory: string): string | undefined {
+  const key = 'user_db_config.ssl_ca'
+  if (judgement.values.user_db_config.ssl !== 'verify') warnOfUnused(judgement, key, 'ssl = "verify" beside it')
+  return readPem(judgement, key, 'certificates', directory)
 }
 
 function judgePorts({ given, values, problems }: Judgement): void {

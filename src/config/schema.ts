@@ -21,8 +21,6 @@ export type Key = {
 export type Section = {
   doc: string
   required?: true
-  /** Why this version cannot run with the section at all. */
-  refused?: string
   /** Read and judged, but this version does nothing with it. */
   unused?: true
   keys: Readonly<Record<string, Key>>
@@ -34,6 +32,7 @@ export const TOP = ''
 const port = type.integer(1, 65_535)
 const seconds = (min: number, max: number) => type.integer(min, max, 'seconds')
 const limit = type.integer(0, 1_000_000)
+const BUCKET = /^(?!\.+$)[A-Za-z0-9._-]{1,63}$/
 
 export const SCHEMA = {
   [TOP]: {
@@ -126,18 +125,77 @@ export const SCHEMA = {
     },
   },
   message_db_config: {
-    doc: 'Cassandra or ScyllaDB for messages.',
-    refused: 'messages live in PostgreSQL in this version; leave the section out',
+    doc: 'Apache Cassandra 4.1 or newer, or ScyllaDB, for messages. Without this section they are kept in PostgreSQL.',
     keys: {
       db_url: {
-        type: type.list('host:port, several with commas between them', type.text('host:port', /^[^\s/@]+$/)),
+        type: type.list(
+          'one host or several with commas between them, each with or without :port',
+          type.hostAndPort(9042),
+        ),
         required: true,
-        doc: 'Contact points.',
+        example: 'localhost:9042',
+        doc: 'Nodes to begin with, port 9042 unless given; the others are learnt from them.',
       },
-      db_user: { type: type.possiblyEmptyText('a role'), doc: 'Role to log in as.' },
-      db_password: { type: type.possiblyEmptyText('its password'), secret: true, doc: 'Password of that role.' },
-      db_keyspace: { type: type.text('a keyspace', /^\w+$/), required: true, doc: 'Keyspace.' },
-      with_db_init: { type: type.boolean, default: false, doc: 'Make the keyspace and its tables at start.' },
+      db_user: {
+        type: type.possiblyEmptyText('a role'),
+        example: 'cassandra',
+        doc: 'Role to log in as; left out or empty where the server asks for no log-in.',
+      },
+      db_password: {
+        type: type.possiblyEmptyText('the password of that role'),
+        secret: true,
+        example: 'change-me',
+        doc: 'Password of that role.',
+      },
+      db_keyspace: {
+        type: type.text(
+          'an identifier: a letter, then at most 47 letters, digits and underscores',
+          /^[A-Za-z]\w{0,47}$/,
+        ),
+        required: true,
+        example: 'messaging',
+        doc: 'Keyspace of the messages, in this very case.',
+      },
+      with_db_init: {
+        type: type.boolean,
+        default: false,
+        doc: 'Make the keyspace and its tables at start, as `ism init-keyspace` does.',
+      },
+      local_datacenter: {
+        type: type.text('the name of a datacenter', /^[\w.-]+$/),
+        example: 'datacenter1',
+        doc: 'Datacenter whose nodes ISM talks to; left out, the one that the nodes of `db_url` are in.',
+      },
+      replication: {
+        type: type.replication,
+        example: 'datacenter1:3',
+        doc: 'Replicas of a keyspace that ISM makes: a number for the local datacenter, or a number for each. Left out: 3, or as many as the local datacenter has nodes.',
+      },
+      consistency: {
+        type: type.choice(['ONE', 'LOCAL_ONE', 'QUORUM', 'LOCAL_QUORUM', 'ALL']),
+        default: 'LOCAL_QUORUM',
+        doc: 'How many replicas must answer a read or a write. Below a quorum, a page may lack a message that was just archived.',
+      },
+      tls: {
+        type: type.choice(['off', 'require', 'verify'], { true: 'verify', false: 'off' }),
+        default: 'off',
+        doc: 'TLS to the nodes: `require` encrypts, `verify` also checks whose certificate it is. true is `verify`, false `off`.',
+      },
+      tls_ca: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/cassandra-ca.pem',
+        doc: "PEM file with the authorities that `verify` trusts, in place of the system's.",
+      },
+      tls_cert: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/cassandra-client.pem',
+        doc: 'PEM file with the certificate that ISM shows the nodes, where they ask for one.',
+      },
+      tls_key: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/cassandra-client.key',
+        doc: 'PEM file with the private key of `tls_cert`, without a passphrase.',
+      },
     },
   },
   token_issuer: {
@@ -205,7 +263,7 @@ export const SCHEMA = {
     },
   },
   objects: {
-    doc: 'Pictures, kept in a directory.',
+    doc: 'Pictures, kept in a directory unless [object_db_config] names an S3 server.',
     keys: {
       directory: {
         type: type.text('a path'),
@@ -213,7 +271,7 @@ export const SCHEMA = {
         doc: 'Directory of the pictures, made where missing; every ISM of one database needs the same. Relative to the working directory.',
       },
       bucket_name: {
-        type: type.text('letters, digits, dots, dashes and underscores', /^(?!\.+$)[A-Za-z0-9._-]{1,63}$/),
+        type: type.text('letters, digits, dots, dashes and underscores', BUCKET),
         default: 'ism',
         doc: 'First segment of `imageUrl` where there is no `public_url`.',
       },
@@ -225,19 +283,52 @@ export const SCHEMA = {
     },
   },
   object_db_config: {
-    doc: 'S3 or what speaks its protocol, for pictures.',
-    refused: 'pictures live in a directory in this version ([objects]); leave the section out',
+    doc: 'S3, or a server that speaks its protocol, for pictures; in place of the directory of [objects].',
     keys: {
-      db_user: { type: type.text('a key'), aliases: ['access_key'], required: true, doc: 'Access key.' },
-      db_url: { type: type.url(['https', 'http']), aliases: ['storage_url'], required: true, doc: 'Endpoint.' },
+      db_url: {
+        type: type.url(['https', 'http']),
+        aliases: ['storage_url'],
+        required: true,
+        example: 'http://localhost:9000',
+        doc: 'Endpoint: `https://s3.<region>.amazonaws.com` for Amazon.',
+      },
+      db_user: {
+        type: type.text('an access key'),
+        aliases: ['access_key'],
+        required: true,
+        example: 'ism',
+        doc: 'Access key.',
+      },
       db_password: {
-        type: type.text('a key'),
+        type: type.text('a secret key'),
         aliases: ['secret_key'],
         required: true,
         secret: true,
+        example: 'change-me',
         doc: 'Secret key.',
       },
-      bucket_name: { type: type.text('a bucket', /^[A-Za-z0-9._-]+$/), required: true, doc: 'Bucket.' },
+      bucket_name: {
+        type: type.text('letters, digits, dots, dashes and underscores', BUCKET),
+        required: true,
+        example: 'ism',
+        doc: 'Bucket of the pictures; first segment of `imageUrl` where there is no `public_url`.',
+      },
+      region: {
+        type: type.text('the name of a region', /^[A-Za-z0-9-]+$/),
+        default: 'us-east-1',
+        doc: 'Region that requests are signed for; most servers other than Amazon take any.',
+      },
+      path_style: {
+        type: type.boolean,
+        default: true,
+        doc: 'Name the bucket in the path (`<db_url>/<bucket_name>/…`) instead of in the host.',
+      },
+      create_bucket: { type: type.boolean, default: false, doc: 'Make the bucket at start where it is missing.' },
+      public_url: {
+        type: type.url(['https', 'http']),
+        example: 'https://chat.example.com/objects',
+        doc: 'URL under which browsers reach the pictures: ISM serves them under `/objects`, or name a public bucket or a CDN before it. `imageUrl` is then this URL with the key.',
+      },
     },
   },
   kafka_config: {

@@ -80,7 +80,7 @@ export function choice<const T extends string>(
     parse(raw) {
       if (typeof raw !== 'string' && typeof raw !== 'boolean') return { problem: `is ${kindOf(raw)}` }
       const word = String(raw).trim().toLowerCase()
-      const value = values.find((candidate) => candidate === word)
+      const value = values.find((candidate) => candidate.toLowerCase() === word)
       if (value !== undefined) return { value }
       const synonym = Object.hasOwn(synonyms, word) ? synonyms[word] : undefined
       if (synonym !== undefined) return { value: synonym }
@@ -115,6 +115,46 @@ const withoutBrackets = (address: string) => address.replace(/^\[(.*)\]$/, '$1')
 export const hostOrSocketDirectory: ValueType<string> = {
   expected: `${host.expected}, or the directory of a Unix socket`,
   parse: (raw) => (typeof raw === 'string' && raw.startsWith('/') ? parseText(raw) : host.parse(raw)),
+}
+
+/** `host` or `host:port`; the value always has a port. */
+export function hostAndPort(defaultPort: number): ValueType<string> {
+  const expected = `a host name or an IP address, with or without :port (IPv6 in brackets; port ${defaultPort} unless given)`
+  return {
+    expected,
+    parse(raw) {
+      const parsed = parseText(raw)
+      if ('problem' in parsed) return parsed
+      const [, bracketed, name, portText = String(defaultPort)] =
+        /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(parsed.value) ?? []
+      const address = bracketed ?? name
+      if (address === undefined)
+        return { problem: parsed.value.includes('://') ? 'is a URL, not a host' : 'is no host' }
+      const problem = hostProblem(address)
+      if (problem !== undefined) return { problem }
+      const number = Number(portText)
+      if (number < 1 || number > 65_535) return { problem: `has a port that is out of range: ${number}` }
+      return { value: `${isIP(address) === 6 ? `[${address}]` : address}:${number}` }
+    },
+  }
+}
+
+/** Replicas: a number for the local datacenter, or `name:number` for each, with commas between them. */
+export const replication: ValueType<number | Record<string, number>> = {
+  expected: 'a number of replicas from 1 to 99, or one for each datacenter such as "dc1:3, dc2:2"',
+  parse(raw) {
+    const text = typeof raw === 'number' ? String(raw) : raw
+    if (typeof text !== 'string') return { problem: `is ${kindOf(raw)}` }
+    if (/^\s*[1-9]\d?\s*$/.test(text)) return { value: Number(text) }
+    const replicas = new Map<string, number>()
+    for (const item of text.split(',')) {
+      const [, datacenter, count] = /^\s*([\w.-]+)\s*:\s*([1-9]\d?)\s*$/.exec(item) ?? []
+      if (datacenter === undefined) return { problem: 'is neither a number nor a list of datacenter:number' }
+      if (replicas.has(datacenter)) return { problem: 'names a datacenter twice' }
+      replicas.set(datacenter, Number(count))
+    }
+    return { value: Object.fromEntries(replicas) }
+  },
 }
 
 export function url(schemes: readonly string[], options: { credentials?: true } = {}): ValueType<string> {

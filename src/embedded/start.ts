@@ -5,7 +5,7 @@ import pg from 'pg'
 import type { Config } from '../config/config.ts'
 import { requireConfig } from '../config/judge.ts'
 import type { Layer } from '../config/layers.ts'
-import { formatProblem } from '../config/problem.ts'
+import { ConfigurationError, formatProblem, type Problem } from '../config/problem.ts'
 import { judgeWithEnvironment } from '../config/read.ts'
 import { type DataDirectory, lockDataDirectory, openDataDirectory, readable } from './data-directory.ts'
 import { developmentToken } from './development-token.ts'
@@ -116,6 +116,7 @@ async function configuration(
   }
   const judged = judgeWithEnvironment([own, defaults], { env: options.env, cwd: options.cwd ?? process.cwd() })
   const config = requireConfig(judged)
+  requireOwnStores(config, source)
   for (const warning of judged.warnings) options.progress(`Warning: ${formatProblem(warning)}`)
   const port = (options.port ?? config.server.port) || (await freePort())
   const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
@@ -124,6 +125,21 @@ async function configuration(
     server: { ...config.server, port },
     objects: { ...config.objects, publicUrl: config.objects.publicUrl ?? `http://${authority}/objects` },
   }
+}
+
+/** Pictures and messages too: what the embedded users do must not reach a real store. */
+function requireOwnStores({ messages, objects }: Config, source: string): void {
+  const refuse = (key: string): Problem => ({
+    key,
+    source: 'environment',
+    problem: `cannot be used in ${source}`,
+    expected: 'ism serve without --embedded',
+  })
+  const problems = [
+    ...(messages.provider === 'postgres' ? [] : [refuse('message_db_config')]),
+    ...(objects.provider === 'directory' ? [] : [refuse('object_db_config')]),
+  ]
+  if (problems.length > 0) throw new ConfigurationError(problems)
 }
 
 async function readyMadePeople(directory: DataDirectory): Promise<EmbeddedPerson[]> {

@@ -7,14 +7,18 @@ import type { Handler } from './context.ts'
 
 export type HealthHandlers = Record<'hello' | 'alive' | 'ready' | 'metrics', Handler>
 
-/** A store by the name that operators know it by; rejects where it does not work. */
-export type StoreCheck = { name: string; check: () => Promise<void> }
+/** A store by the name that operators know it by; rejects where it does not work. Without a required one no node serves. */
+export type StoreCheck = { name: string; required: boolean; check: () => Promise<void> }
 
-type Readiness = { ready: boolean; stores: { name: string; ok: boolean; milliseconds: number }[] }
+type StoreHealth = { name: string; required: boolean; ok: boolean; milliseconds: number }
+
+type Readiness = { ready: boolean; stores: StoreHealth[] }
 
 /** Anybody may ask; the stores are asked once a second at most. */
 const READINESS_MS = 1_000
-const CHECK_TIMEOUT_MS = 3_000
+const REQUIRED_TIMEOUT_MS = 3_000
+/** A store that decides nothing must not take a node out by its slowness: probes often wait for a second only. */
+const OPTIONAL_TIMEOUT_MS = 700
 
 /** @param metrics `token` serves /metrics here to whoever bears it; without one there is no such path */
 export function healthHandlers(
@@ -55,20 +59,21 @@ export function healthHandlers(
 }
 
 async function checkAll(stores: StoreCheck[]): Promise<Readiness> {
-  const results = await Promise.all(
-    stores.map(async ({ name, check }) => {
-      const started = performance.now()
-      const ok = await Promise.race([
-        check().then(
-          () => true,
-          () => false,
-        ),
-        new Promise<boolean>((resolve) => setTimeout(resolve, CHECK_TIMEOUT_MS, false).unref()),
-      ])
-      return { name, ok, milliseconds: Math.round(performance.now() - started) }
-    }),
-  )
-  return { ready: results.every(({ ok }) => ok), stores: results }
+  const results = await Promise.all(stores.map(healthOf))
+  return { ready: results.every(({ ok, required }) => ok || !required), stores: results }
+}
+
+async function healthOf({ name, required, check }: StoreCheck): Promise<StoreHealth> {
+  const started = performance.now()
+  const timeout = required ? REQUIRED_TIMEOUT_MS : OPTIONAL_TIMEOUT_MS
+  const ok = await Promise.race([
+    check().then(
+      () => true,
+      () => false,
+    ),
+    new Promise<boolean>((resolve) => setTimeout(resolve, timeout, false).unref()),
+  ])
+  return { name, required, ok, milliseconds: Math.round(performance.now() - started) }
 }
 
 function sameSecret(given: string, wanted: string): boolean {

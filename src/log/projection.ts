@@ -54,14 +54,25 @@ export async function releaseLease(db: Queryable, name: string, holder: string):
   )
 }
 
-export type ProjectionStatus = { name: string; seq: number; headSeq: number }
+export type ProjectionStatus = {
+  name: string
+  seq: number
+  headSeq: number
+  /** For how long the next event has waited for it; 0 where it is at the head. */
+  lagSeconds: number
+  /** The node that works at it; null where none does. */
+  holder: string | null
+}
 
 /** Every projection's position beside the log's head. */
 export function listProjections(db: Queryable): Promise<ProjectionStatus[]> {
   return db.query<ProjectionStatus>(
     'projections.list',
     `select p.name, p.seq,
-      greatest((select trimmed_seq from event_log), (select e.seq from event e order by e.seq desc limit 1)) as "headSeq"
+      greatest((select trimmed_seq from event_log), (select e.seq from event e order by e.seq desc limit 1)) as "headSeq",
+      coalesce((select greatest(0, extract(epoch from clock_timestamp() - e.logged_at)) from event e where e.seq > p.seq
+        order by e.seq limit 1), 0)::float8 as "lagSeconds",
+      case when p.lease_until > clock_timestamp() then p.holder end as holder
     from projection p where p.name <> $1 order by p.name`,
     [MAINTENANCE],
   )

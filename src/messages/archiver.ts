@@ -21,7 +21,7 @@ export function createArchive(db: Queryable, store: MessageStore): Projection {
         // In the log's order: what was said before the room's end is stored before it is erased.
         await append(store, messages)
         messages = []
-        await store.deleteRoom(event.roomId)
+        await store.deleteRoom(event.roomId, event.loggedAt)
         await eraseRoom(db, event.roomId, event.seq)
       }
       await append(store, messages)

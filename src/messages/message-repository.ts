@@ -1,4 +1,4 @@
-/** SQL over the part of the log that the archive does not have yet. */
+/** SQL over the messages that the log holds. */
 import type { Queryable } from '../infra/postgres.ts'
 import { MESSAGE_COLUMNS, type MessageRow } from '../log/event-json.ts'
 import { ARCHIVE } from './archiver.ts'
@@ -37,6 +37,19 @@ export function pageOfLog(
     order by m.seq desc limit $3`,
     [roomId, before, limit, archivedSeq],
   )
+}
+
+/** Whether every message that the room ever had is in the log: nothing of it was trimmed, or is older than the log. */
+export async function logHasAllOf(db: Queryable, roomId: string): Promise<boolean> {
+  const [room] = await db.query<{ hasAll: boolean }>(
+    'messages.log-has-all',
+    `select not r.began_before_log and 1 = coalesce(
+        (select m.room_seq from event m where m.room_id = r.id and m.room_seq is not null order by m.seq limit 1),
+        r.room_seq + 1) as "hasAll"
+    from chat_room r where r.id = $1`,
+    [roomId],
+  )
+  return room?.hasAll === true
 }
 
 export async function findInLog(

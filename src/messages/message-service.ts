@@ -5,11 +5,11 @@ import { MessageType } from '../log/event.ts'
 import { type MessageRow, messageJson } from '../log/event-json.ts'
 import type { SendBatches } from '../log/send-batch.ts'
 import { membersOnly } from '../rooms/room-access.ts'
-import { notFound } from '../shared/app-error.ts'
+import { isUnavailable, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { type NewMessage, previewOf, quote } from './message.ts'
-import { findInLog, findTimelineAccess, pageOfLog } from './message-repository.ts'
-import type { MessageStore } from './message-store.ts'
+import { findInLog, findTimelineAccess, logHasAllOf, pageOfLog } from './message-repository.ts'
+import type { MessageStore, PageRequest } from './message-store.ts'
 
 /** A page shorter than this means the room's beginning. */
 export const TIMELINE_PAGE = 25
@@ -45,17 +45,41 @@ export class MessageService {
 
   /**
    * @returns JSON of the messages created strictly before `before`, newest first
-   * @throws AppError CONTENT_NOT_FOUND no such room; INSUFFICIENT_PERMISSIONS not a member
+   * @throws AppError CONTENT_NOT_FOUND no such room; INSUFFICIENT_PERMISSIONS not a member; SERVICE_UNAVAILABLE the
+   * message store is down, and the log does not have the whole page
    */
   async timeline(reader: CurrentUser, roomId: string, before: Date): Promise<string> {
     const { archivedSeq } = membersOnly(await findTimelineAccess(this.#db, roomId, reader.id))
-    // After the position: whatever is at or below it is in the store, whatever is above it in the log.
-    const newest = await pageOfLog(this.#db, { roomId, before, limit: TIMELINE_PAGE }, archivedSeq)
-    const missing = TIMELINE_PAGE - newest.length
-    const older =
-      missing > 0 ? await this.#store.page({ roomId, before: newest.at(-1)?.createdAt ?? before, limit: missing }) : []
-    const page = [...newest, ...older].map((message) => messageJson(message, message.senderId === reader.id))
+    const messages = await this.#page({ roomId, before, limit: TIMELINE_PAGE }, archivedSeq)
+    const page = messages.map((message) => messageJson(message, message.senderId === reader.id))
     return `[${page.join(',')}]`
+  }
+
+  /** @param archivedSeq read before: whatever is at or below it is in the store, whatever is above it in the log */
+  async #page(request: PageRequest, archivedSeq: number): Promise<MessageRow[]> {
+    const newest = await pageOfLog(this.#db, request, archivedSeq)
+    const missing = request.limit - newest.length
+    if (missing <= 0) return newest
+    const before = newest.at(-1)?.createdAt ?? request.before
+    return this.#unlessDown(
+      async () => [...newest, ...(await this.#store.page({ ...request, before, limit: missing }))],
+      async () => {
+        const kept = await pageOfLog(this.#db, request, 0)
+        const isWhole = kept.length >= request.limit || (await logHasAllOf(this.#db, request.roomId))
+        return isWhole ? kept : undefined
+      },
+    )
+  }
+
+  /** While the store is down, the log still has what was archived in its last days. */
+  async #unlessDown<T>(askStore: () => Promise<T>, askLog: () => Promise<T | undefined>): Promise<T> {
+    try {
+      return await askStore()
+    } catch (error) {
+      const kept = isUnavailable(error) ? await askLog() : undefined
+      if (kept === undefined) throw error
+      return kept
+    }
   }
 
   async #quote(sender: CurrentUser, message: Extract<NewMessage, { type: 'Reply' }>) {
@@ -67,9 +91,13 @@ export class MessageService {
 
   async #find(user: CurrentUser, roomId: string, createdAt: Date, messageId: string): Promise<MessageRow | undefined> {
     const { archivedSeq } = membersOnly(await findTimelineAccess(this.#db, roomId, user.id))
+    const inLog = await findInLog(this.#db, roomId, createdAt, messageId, archivedSeq)
     return (
-      (await findInLog(this.#db, roomId, createdAt, messageId, archivedSeq)) ??
-      (await this.#store.find(roomId, createdAt, messageId))
+      inLog ??
+      this.#unlessDown(
+        () => this.#store.find(roomId, createdAt, messageId),
+        () => findInLog(this.#db, roomId, createdAt, messageId, 0),
+      )
     )
   }
 }

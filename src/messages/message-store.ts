@@ -16,8 +16,8 @@ export interface MessageStore {
    */
   page(request: PageRequest): Promise<MessageRow[]>
   find(roomId: string, createdAt: Date, messageId: string): Promise<MessageRow | undefined>
-  /** Erases a deleted room's messages. Doing it again is no error. */
-  deleteRoom(roomId: string): Promise<void>
+  /** Erases the messages of a room that was deleted at `endedAt`, by the log's clock. Doing it again is no error. */
+  deleteRoom(roomId: string, endedAt: Date): Promise<void>
   /** Rejects where the store cannot be reached. */
   check(): Promise<void>
 }

@@ -3,9 +3,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { unavailable } from '../shared/app-error.ts'
 import { isObjectKey } from './object-key.ts'
-import type { ObjectStore, StoredObject } from './object-store.ts'
+import { type ObjectInfo, type ObjectStore, type Part, type StoredObject, storeUnavailable } from './object-store.ts'
 
 /*
  * A file is a line of JSON, the header, and then the body, so that one rename replaces the object with all that is known
@@ -51,18 +50,26 @@ class DirectoryObjectStore implements ObjectStore {
     })
   }
 
-  async get(key: string): Promise<StoredObject | undefined> {
+  async get(key: string, part?: Part): Promise<StoredObject | undefined> {
     if (!isObjectKey(key)) return undefined
     return await storing(async () => {
       const file = await openIfThere(this.#pathOf(key))
       if (file === undefined) return undefined
       try {
-        return await readObject(file)
+        return await readObject(file, part)
       } catch (error) {
         await file.close()
         throw error
       }
     })
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    const object = await this.get(key)
+    if (object === undefined) return undefined
+    const { body, ...info } = object
+    body.destroy()
+    return info
   }
 
   async delete(key: string): Promise<void> {
@@ -76,7 +83,7 @@ class DirectoryObjectStore implements ObjectStore {
     const stored = await this.get(key)
     stored?.body.resume()
     await this.delete(key)
-    if (stored === undefined) throw unavailable('The picture store lost what was written to it.')
+    if (stored === undefined) throw storeUnavailable(new Error('it lost what was written to it'))
   }
 
   #pathOf(key: string): string {
@@ -138,14 +145,17 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-async function readObject(file: FileHandle): Promise<StoredObject> {
+async function readObject(
+  file: FileHandle,
+  part: Part = { start: 0, end: Number.POSITIVE_INFINITY },
+): Promise<StoredObject> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_HEADER_BYTES), 0, MAX_HEADER_BYTES, 0)
   const headerLength = buffer.subarray(0, bytesRead).indexOf('\n') + 1
   if (headerLength === 0) throw new Error('The object has no header')
   const header: Header = JSON.parse(buffer.toString('utf8', 0, headerLength))
   const { size } = await file.stat()
   return {
-    body: file.createReadStream({ start: headerLength }),
+    body: file.createReadStream({ start: headerLength + part.start, end: headerLength + part.end }),
     contentType: header.contentType,
     size: size - headerLength,
     etag: header.etag,
@@ -156,6 +166,6 @@ async function storing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw unavailable('The picture store is not available.', error)
+    throw storeUnavailable(error)
   }
 }

@@ -56,8 +56,11 @@ export function createObservations(logger: Logger) {
     projectionFailed(name: string, error: unknown): void {
       logger.error({ err: error, projection: name }, 'a projection failed: trying again')
     },
-    projectionsRead(projections: { name: string; seq: number; headSeq: number }[]): void {
-      for (const { name, seq, headSeq } of projections) metrics.projectionLag.set({ name }, headSeq - seq)
+    projectionsRead(projections: { name: string; seq: number; headSeq: number; lagSeconds: number }[]): void {
+      for (const { name, seq, headSeq, lagSeconds } of projections) {
+        metrics.projectionLag.set({ name }, headSeq - seq)
+        metrics.projectionLagSeconds.set({ name }, lagSeconds)
+      }
     },
     maintenanceFailed(task: string, error: unknown): void {
       logger.error({ err: error, task }, 'maintenance failed: trying again in a minute')
@@ -126,6 +129,12 @@ function createMetrics(registry: Registry) {
     projectionLag: new Gauge({
       name: 'ism_projection_lag',
       help: "How far a projection is behind the log's head, in seq.",
+      labelNames: ['name'],
+      registers,
+    }),
+    projectionLagSeconds: new Gauge({
+      name: 'ism_projection_lag_seconds',
+      help: "For how long a projection's next event has waited.",
       labelNames: ['name'],
       registers,
     }),

@@ -66,14 +66,17 @@ export function listFriendRequests(db: Queryable, userId: string): Promise<UserR
   return listOthers(db, 'relationships.requests', userId, 'B_INVITED', 'A_INVITED')
 }
 
-/** The others of the pairs in which `userId` is A and the state `asA`, or B and `asB`; by display name, then id. */
+/**
+ * The others of the pairs in which `userId` is A and the state `asA`, or B and `asB`; by display name, then id. A row out
+ * of order is one that ISM 0.7.9 left of a pair that it had both ways round, and does not count.
+ */
 function listOthers(db: Queryable, name: string, userId: string, asA: PairState, asB: PairState): Promise<UserRow[]> {
   return db.query<UserRow>(
     name,
     `select ${USER_COLUMNS} from (
-      select user_b_id as id from user_relationship where user_a_id = $1 and state = $2
+      select user_b_id as id from user_relationship where user_a_id = $1 and state = $2 and user_a_id < user_b_id
       union all
-      select user_a_id from user_relationship where user_b_id = $1 and state = $3) o
+      select user_a_id from user_relationship where user_b_id = $1 and state = $3 and user_a_id < user_b_id) o
     join app_user u on u.id = o.id
     where u.deleted_at is null order by u.display_name, u.id`,
     [userId, asA, asB],

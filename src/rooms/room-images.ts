@@ -1,5 +1,6 @@
 /** A room's picture: made from the upload, stored under a new key, and the one before it taken away. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogTransactions } from '../log/transaction.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
@@ -8,6 +9,9 @@ import { toPicture } from '../objects/picture.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { requireMember } from './room-service.ts'
 import { addGarbage } from './room-writes.ts'
+
+/** Leaving and uploading wait no longer for what is only tidying up. */
+const DISCARD_MS = 1_000
 
 export type Upload = { imageUrl: string; imageName: string }
 
@@ -51,7 +55,8 @@ export class RoomImages {
 
   /** Takes away a picture that no room refers to any more; where that fails, the sweeper tries again. */
   async discard(key: string): Promise<void> {
-    await this.#remove(key).catch(() => {})
+    const removed = this.#remove(key).catch(() => {})
+    await Promise.race([removed, delay(DISCARD_MS, undefined, { ref: false })])
   }
 
   /** Takes away pictures that no room has referred to for `minutes`. @returns how many */

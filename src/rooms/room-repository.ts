@@ -58,7 +58,7 @@ export function listReaders(db: Queryable, roomId: string): Promise<RoomMember[]
     'rooms.readers',
     `${MEMBER} cross join room_head($1) h
     where p.room_id = $1 and p.participant_state = 'Joined' and m.read_at is not null
-      and case when m.room_seq is null and h.room_seq = 0 then m.read_at >= h.latest_message
+      and case when m.room_seq is null and h.room_seq = 0 then coalesce(m.read_at >= h.latest_message, true)
         else coalesce(m.room_seq, 0) >= h.room_seq end
     order by p.joined_at, u.id`,
     [roomId],

@@ -43,3 +43,6 @@ export const unauthenticated = (cause?: unknown) =>
   new AppError('UNAUTHENTICATED', 'A valid bearer token is required.', { cause })
 export const unavailable = (message: string, cause?: unknown) =>
   new AppError('SERVICE_UNAVAILABLE', message, { retryAfter: 2, cause })
+
+export const isUnavailable = (error: unknown): boolean =>
+  error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE'

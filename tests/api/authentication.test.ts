@@ -6,7 +6,7 @@ import type { App } from '../../src/app.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { createSigningKey, nowSeconds, type SigningKey, sign } from '../support/issuer-server.ts'
 import type { Answer } from '../support/person.ts'
-import { expectRefusal } from '../support/refusal.ts'
+import { expectRefusal, expectTokenUncheckable, expectUnauthenticated } from '../support/refusal.ts'
 
 let ism: TestIsm
 let stranger: SigningKey
@@ -49,12 +49,6 @@ async function anotherNode(...overrides: Parameters<TestIsm['anotherNode']>): Pr
   const node = await ism.anotherNode(...overrides)
   nodes.push(node)
   return node
-}
-
-/** Every refused token gets this one answer, whatever is wrong with it. */
-function expectUnauthenticated(answer: Answer): void {
-  expectRefusal(answer, 'UNAUTHENTICATED', 'A valid bearer token is required.')
-  expect(answer.headers.get('www-authenticate')).toBe('Bearer')
 }
 
 const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -226,20 +220,13 @@ describe('an issuer that is down', () => {
       return true
     }
   }
-  function expectUnavailable(answer: Answer): void {
-    expect(answer.body).toMatchObject({ status: 503, error: 'Service Unavailable', errorCode: 'SERVICE_UNAVAILABLE' })
-    expect(answer.status).toBe(503)
-    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
-    expect(JSON.stringify(answer.body)).not.toMatch(/127\.0\.0\.1|localhost|jwks|openid|ECONN|socket/)
-  }
-
   it('stops nobody whose key is known, and answers 503 to others until it is back', async () => {
     expect((await callWith(await signed())).status).toBe(200)
     const next = await createSigningKey('key-of-later')
     const unknown = await sign(next, ism.issuer.url, { sub: randomUUID() })
     goDown()
     expect((await callWith(await signed())).status).toBe(200)
-    expectUnavailable(await callWith(unknown))
+    expectTokenUncheckable(await callWith(unknown))
     expectUnauthenticated(await callWith(await signed({ aud: 'other' })))
     ism.issuer.keys = [ism.key.jwk, next.jwk]
     ism.issuer.intercept = () => false
@@ -250,7 +237,7 @@ describe('an issuer that is down', () => {
     goDown()
     const node = await anotherNode()
     const token = await signed()
-    expectUnavailable(await callNode(node, token))
+    expectTokenUncheckable(await callNode(node, token))
     ism.issuer.intercept = () => false
     await vi.waitFor(async () => expect((await callNode(node, token)).status).toBe(200), {
       timeout: 5_000,

@@ -44,8 +44,9 @@ function expectUnavailable(answer: Answer): void {
 }
 
 const stores = (postgres: boolean) => [
-  { name: 'postgres', ok: postgres, milliseconds: expect.any(Number) },
-  { name: 'objects', ok: true, milliseconds: expect.any(Number) },
+  { name: 'postgres', required: true, ok: postgres, milliseconds: expect.any(Number) },
+  { name: 'messages', required: false, ok: postgres, milliseconds: expect.any(Number) },
+  { name: 'objects', required: false, ok: true, milliseconds: expect.any(Number) },
 ]
 
 test('readiness names the stores', async () => {

@@ -190,7 +190,8 @@ describe('a database of ISM 0.7.9', () => {
 
   beforeAll(async () => {
     config = await emptyDatabase()
-    await query(config, await readFile(new URL('../support/database-0.7.9.sql', import.meta.url), 'utf8'))
+    for (const file of ['fixture-0.7.9/schema.sql', 'database-0.7.9.sql'])
+      await query(config, await readFile(new URL(`../support/${file}`, import.meta.url), 'utf8'))
     const columns = await legacyColumns()
     before = await legacyRows(columns)
     await migrate(config, silent)

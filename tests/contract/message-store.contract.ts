@@ -68,7 +68,7 @@ export function describeMessageStore(name: string, create: () => Promise<Message
 
     async function deleteRoom(roomId: string): Promise<void> {
       await underTest.endRoom(roomId)
-      await store.deleteRoom(roomId)
+      await store.deleteRoom(roomId, new Date())
     }
 
     describe('a message', () => {
@@ -202,9 +202,9 @@ export function describeMessageStore(name: string, create: () => Promise<Message
 
       it('may be deleted again, and one that never had a message too', async () => {
         await deleteRoom(room)
-        await store.deleteRoom(room)
+        await store.deleteRoom(room, new Date())
         await deleteRoom(otherRoom)
-        await store.deleteRoom(randomUUID())
+        await store.deleteRoom(randomUUID(), new Date())
       })
 
       it('may have had any number of messages', async () => {

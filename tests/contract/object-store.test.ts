@@ -37,6 +37,15 @@ describe('the directory', () => {
     expect(object && (await buffer(object.body)).toString()).toBe('x')
   })
 
+  it('keeps an object beside others that its key is a folder of', async () => {
+    const store = createDirectoryObjectStore(directory)
+    const keys = ['a', 'a/b', 'a/b/c']
+    for (const key of keys) await store.put(key, Buffer.from(key), 'text/plain')
+    await store.delete('a/b')
+    const stored = await Promise.all(keys.map(async (key) => (await store.get(key)) !== undefined))
+    expect(stored).toEqual([true, false, true])
+  })
+
   it('has one file an object and nothing half-done', async () => {
     const store = createDirectoryObjectStore(directory)
     await store.put('a', Buffer.from('x'), 'text/plain')

@@ -8,7 +8,7 @@ import { ARCHIVE } from '../../src/messages/archiver.ts'
 import type { TestIsm } from './ism.ts'
 
 /** Resolves when the message store has everything that the log holds now. */
-export async function archived({ sql }: TestIsm): Promise<void> {
+export async function archived({ sql }: Pick<TestIsm, 'sql'>): Promise<void> {
   const { rows } = await sql.query('select coalesce(max(seq), 0) as head from event')
   await vi.waitFor(
     async () => {
@@ -23,7 +23,7 @@ export async function archived({ sql }: TestIsm): Promise<void> {
 }
 
 /** Another holder has the archive's lease, and does nothing with it, until the returned function is called. */
-export async function holdArchive(ism: TestIsm): Promise<() => Promise<void>> {
+export async function holdArchive(ism: Pick<TestIsm, 'sql'>): Promise<() => Promise<void>> {
   await archived(ism)
   await ism.sql.query(
     `update projection set holder = $2, lease_until = 'infinity', epoch = epoch + 1 where name = $1`,

@@ -23,6 +23,13 @@ export class Ledger {
     return [...this.#rooms.keys()]
   }
 
+  /** Room, number and id of each message. */
+  keys(): string[] {
+    return this.rooms.flatMap((roomId) =>
+      this.#messages(roomId).map(({ roomSeq, messageId }) => `${roomId} ${roomSeq} ${messageId}`),
+    )
+  }
+
   /** How many messages the person has to get. */
   countFor(person: Person): number {
     return this.roomsOf(person).reduce((count, roomId) => count + this.#messages(roomId).length, 0)

@@ -84,6 +84,7 @@ export class Service {
   readonly #key: SigningKey
   readonly #directory: string
   readonly #people: Person[] = []
+  readonly #sections: Sections
   readonly #cleanUp: () => Promise<unknown>
 
   private constructor(
@@ -91,6 +92,7 @@ export class Service {
     issuer: IssuerServer,
     key: SigningKey,
     directory: string,
+    sections: Sections,
     cleanUp: () => Promise<unknown>,
   ) {
     this.postgres = postgres
@@ -99,11 +101,18 @@ export class Service {
     this.#issuer = issuer
     this.#key = key
     this.#directory = directory
+    this.#sections = sections
     this.#cleanUp = cleanUp
   }
 
-  /** @param postgres a database that the caller looks after; without it one of the service's own */
-  static async create(postgres?: PostgresConfig, options: { empty?: boolean } = {}): Promise<Service> {
+  /**
+   * @param postgres a database that the caller looks after; without it one of the service's own
+   * @param options `sections`: more of the configuration
+   */
+  static async create(
+    postgres?: PostgresConfig,
+    options: { empty?: boolean; sections?: Sections } = {},
+  ): Promise<Service> {
     const [database, issuer, key, directory] = await Promise.all([
       postgres ? { config: postgres, drop: async () => undefined } : createDatabase(options),
       new IssuerServer().start(),
@@ -111,7 +120,7 @@ export class Service {
       mkdtemp(join(tmpdir(), 'ism-nodes-')),
     ])
     issuer.keys = [key.jwk]
-    return new Service(database.config, issuer, key, directory, () => database.drop())
+    return new Service(database.config, issuer, key, directory, options.sections ?? {}, () => database.drop())
   }
 
   async node(options: NodeOptions = {}): Promise<IsmNode> {
@@ -136,6 +145,7 @@ export class Service {
         token_issuer: { issuer: this.#issuer.url },
         objects: { directory: join(this.#directory, 'objects') },
         limits: { sends_per_second: 0, searches_per_minute: 0, rooms_per_hour: 0, uploads_per_hour: 0 },
+        ...this.#sections,
       }),
     )
     return file
@@ -177,8 +187,10 @@ export async function reservedPort(): Promise<number> {
   }
 }
 
-/** A JSON text is a TOML text, and so is a JSON number. */
-function toml(sections: Record<string, Record<string, string | number>>): string {
+export type Sections = Record<string, Record<string, string | number | boolean>>
+
+/** A JSON text is a TOML text, and so are JSON's numbers and booleans. */
+function toml(sections: Sections): string {
   return Object.entries(sections)
     .map(([name, keys]) => {
       const lines = Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)

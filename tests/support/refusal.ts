@@ -36,3 +36,15 @@ export function expectRefusal(answer: Answer, errorCode: Refusal, message: strin
   })
   expect(answer.headers.get('content-type')).toMatch(/^application\/json/)
 }
+
+/** Every refused token gets this one answer, whatever is wrong with it. */
+export function expectUnauthenticated(answer: Answer): void {
+  expectRefusal(answer, 'UNAUTHENTICATED', 'A valid bearer token is required.')
+  expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+}
+
+/** The token's key is not known and the issuer cannot be asked: when to try again, and nothing of where the issuer is. */
+export function expectTokenUncheckable(answer: Answer): void {
+  expectRefusal(answer, 'SERVICE_UNAVAILABLE', 'The token cannot be checked at the moment.')
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+}

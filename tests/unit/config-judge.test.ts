@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
 import { type Judged, judge } from '../../src/config/judge.ts'
 import type { Layer } from '../../src/config/layers.ts'
-import { formatProblem } from '../../src/config/problem.ts'
 import { parseToml } from '../../src/config/toml.ts'
 
 const SOURCE = 'test.toml'
@@ -97,16 +96,104 @@ const SAMPLE = parseToml(`
   consumer_group = "ism"
 `)
 
-test("the original's sample is understood; only the sections without an adapter are refused", () => {
-  const { problems, warnings } = judged(SAMPLE)
-  expect(problems.map(formatProblem)).toEqual([
-    'message_db_config: cannot be used: messages live in PostgreSQL in this version; leave the section out (test.toml); expected no such section',
-    'object_db_config: cannot be used: pictures live in a directory in this version ([objects]); leave the section out (test.toml); expected no such section',
-  ])
-  expect(warnings).toEqual([])
-  const { message_db_config: _, object_db_config: __, ...rest } = SAMPLE
-  expect(judged(rest).config?.postgres.port).toBe(32_768)
-  expect(judged(rest).config?.server.corsOrigins).toEqual(['http://localhost:4200'])
+test("the original's sample is understood", () => {
+  const { config, problems, warnings } = judged(SAMPLE)
+  expect([problems, warnings]).toEqual([[], []])
+  expect(config?.postgres.port).toBe(32_768)
+  expect(config?.server.corsOrigins).toEqual(['http://localhost:4200'])
+  expect(config?.messages).toEqual({
+    provider: 'cassandra',
+    contactPoints: ['localhost:9042'],
+    localDatacenter: undefined,
+    keyspace: 'messaging',
+    credentials: { user: 'cassandra', password: 'cassandra' },
+    consistency: 'LOCAL_QUORUM',
+    tls: { mode: 'off', ca: undefined, cert: undefined, key: undefined },
+    replication: undefined,
+    initKeyspace: true,
+  })
+  expect(config?.objects).toEqual({
+    provider: 's3',
+    endpoint: 'http://localhost:9000',
+    region: 'us-east-1',
+    accessKey: 'minioadmin',
+    secretKey: 'minioadmin',
+    bucket: 'meventure',
+    pathStyle: true,
+    createBucket: false,
+    publicUrl: undefined,
+  })
+})
+
+describe('[message_db_config]', () => {
+  const section = { db_url: 'localhost', db_keyspace: 'messaging' }
+  const messages = (keys: object) => {
+    const { messages } = accepted({ message_db_config: { ...section, ...keys } })
+    if (messages.provider !== 'cassandra') throw new Error('not in Cassandra')
+    return messages
+  }
+
+  test.each<[object, object]>([
+    [
+      { db_url: 'a.example, 10.0.0.1:9999,[::1],[fe80::1]:1' },
+      { contactPoints: ['a.example:9042', '10.0.0.1:9999', '[::1]:9042', '[fe80::1]:1'] },
+    ],
+    [{ db_url: ['a', 'b:9043', 'a:9042'] }, { contactPoints: ['a:9042', 'b:9043'] }],
+    [{ db_keyspace: 'Messaging_2' }, { keyspace: 'Messaging_2' }],
+    [{ db_user: '', db_password: '' }, { credentials: undefined }],
+    [{ consistency: 'local_one' }, { consistency: 'LOCAL_ONE' }],
+    [{ replication: 3 }, { replication: 3 }],
+    [{ replication: '2' }, { replication: 2 }],
+    [{ replication: 'dc1:3, dc-2:1' }, { replication: { dc1: 3, 'dc-2': 1 } }],
+    [{ tls: true }, { tls: { mode: 'verify', ca: undefined, cert: undefined, key: undefined } }],
+  ])('%j', (keys, expected) => {
+    expect(messages(keys)).toMatchObject(expected)
+  })
+
+  test.each<[object, string]>([
+    [{ db_url: '' }, 'db_url'],
+    [{ db_url: 'http://localhost:9042' }, 'db_url'],
+    [{ db_url: 'me@localhost' }, 'db_url'],
+    [{ db_url: '::1' }, 'db_url'],
+    [{ db_url: 'localhost:0' }, 'db_url'],
+    [{ db_url: 'localhost:65536' }, 'db_url'],
+    [{ db_keyspace: 'my-keyspace' }, 'db_keyspace'],
+    [{ db_keyspace: '1st' }, 'db_keyspace'],
+    [{ db_keyspace: 'a; drop keyspace b' }, 'db_keyspace'],
+    [{ db_keyspace: 'k'.repeat(49) }, 'db_keyspace'],
+    [{ db_user: 'cassandra' }, 'db_password'],
+    [{ db_password: 'secret' }, 'db_user'],
+    [{ replication: 0 }, 'replication'],
+    [{ replication: 'dc1:3, dc1:2' }, 'replication'],
+    [{ replication: "dc1': 1}" }, 'replication'],
+    [{ consistency: 'EACH_QUORUM' }, 'consistency'],
+    [{ tls: 'verify', tls_ca: '/absent.pem' }, 'tls_ca'],
+    [{ tls: 'verify', tls_cert: '/absent.pem' }, 'tls_key'],
+  ])('%j is refused', (keys, key) => {
+    const problems = problemsOf({ message_db_config: { ...section, ...keys } })
+    expect(problems.map((problem) => problem.key)).toContain(`message_db_config.${key}`)
+  })
+})
+
+describe('the store of pictures', () => {
+  const s3 = { db_user: 'u', db_url: 'http://localhost:9000', db_password: 'p', bucket_name: 'b' }
+
+  test.each<[Layer['tables'], string | undefined]>([
+    [{ object_db_config: s3 }, undefined],
+    [{ object_db_config: { ...s3, public_url: 'https://cdn.example/' } }, 'https://cdn.example'],
+    [{ object_db_config: s3, objects: { public_url: 'https://cdn.example' } }, 'https://cdn.example'],
+  ])('%j has its public URL from either section', (tables, publicUrl) => {
+    expect(accepted(tables).objects).toMatchObject({ provider: 's3', publicUrl })
+  })
+
+  test.each<[object, string]>([
+    [{ directory: '/srv/pictures' }, 'objects.directory'],
+    [{ bucket_name: 'other' }, 'objects.bucket_name'],
+    [{ public_url: 'https://other.example' }, 'objects.public_url'],
+  ])('%j beside S3 is refused', (objects, key) => {
+    const tables = { object_db_config: { ...s3, public_url: 'https://cdn.example' }, objects }
+    expect(problemsOf(tables).map((problem) => problem.key)).toEqual([key])
+  })
 })
 
 describe('accepted spellings', () => {
@@ -135,7 +222,11 @@ describe('accepted spellings', () => {
       (c) => c.objects.publicUrl,
       'https://cdn.example/pictures',
     ],
-    [{ objects: { directory: '/var/pictures' } }, (config) => config.objects.directory, '/var/pictures'],
+    [
+      { objects: { directory: '/var/pictures' } },
+      ({ objects }) => objects.provider === 'directory' && objects.directory,
+      '/var/pictures',
+    ],
     [{ limits: { sends_per_second: 0 } }, (config) => config.limits.sendBurst, 0],
     [{ limits: { send_burst: 0 } }, (config) => config.limits.sendsPerSecond, 0],
   ])('%j', (tables, value, expected) => {
@@ -173,7 +264,11 @@ describe('refused values', () => {
     [postgres({ db_password: 12_345 }), 'user_db_config.db_password', /is a number, not a text in quotes/],
     [postgres({ ssl: 'on' }), 'user_db_config.ssl', /none of the possible values/],
     [postgres({ ssl_ca: 'absent.pem' }), 'user_db_config.ssl_ca', /cannot be read \(ENOENT\)/],
-    [postgres({ ssl: 'verify', ssl_ca: import.meta.filename }), 'user_db_config.ssl_ca', /no PEM certificate/],
+    [
+      postgres({ ssl: 'verify', ssl_ca: import.meta.filename }),
+      'user_db_config.ssl_ca',
+      /no PEM file with certificates/,
+    ],
     [postgres({ pool_size: 0 }), 'user_db_config.pool_size', /out of range/],
     [
       issuer({ iss_host: 'localhost:8180' }),
@@ -265,8 +360,9 @@ describe('aliases of [object_db_config]', () => {
   const keysWithProblems = (section: object) => problemsOf({ object_db_config: section }).map(({ key }) => key)
 
   test('mean the same', () => {
-    expect(keysWithProblems(aliased)).toEqual(['object_db_config'])
-    expect(keysWithProblems({ ...canonical, ...aliased })).toEqual(['object_db_config'])
+    const { objects } = accepted({ object_db_config: aliased })
+    expect(objects).toMatchObject({ accessKey: 'u', endpoint: 'http://localhost:9000', secretKey: 'p' })
+    expect(accepted({ object_db_config: { ...canonical, ...aliased } }).objects).toEqual(objects)
   })
 
   test('both given and different is a problem that shows neither value', () => {
@@ -277,10 +373,9 @@ describe('aliases of [object_db_config]', () => {
 
   test('without them, what is missing has its first name', () => {
     expect(keysWithProblems({ bucket_name: 'b' })).toEqual([
-      'object_db_config.db_user',
       'object_db_config.db_url',
+      'object_db_config.db_user',
       'object_db_config.db_password',
-      'object_db_config',
     ])
   })
 })

@@ -14,9 +14,12 @@ test('the template is accepted as it stands', () => {
 test('each value in its comments is accepted too', () => {
   const commented = [...template().matchAll(/^# (\w+ = .*)$/gm)].map(([, assignment]) => String(assignment))
   expect(commented.length).toBeGreaterThan(20)
-  // The other way of naming the issuer, and a file that is not there.
-  const alternatives = /^# (?=(?!issuer|ssl_ca)\w+ = )/gm
-  expect(judged(template().replace(alternatives, ''))).toMatchObject({ problems: [], warnings: [] })
+  // The other way of naming the issuer, the directory that S3 replaces, and files that are not there.
+  const others = /^# (?:issuer|ssl_ca|tls_\w+|directory) = .*\n/gm
+  const objects = template().match(/^\[objects\]\n(?:.+\n)+/m)?.[0] ?? ''
+  expect(objects).toContain('# bucket_name')
+  const text = template().replace(objects, '[objects]\n').replace(others, '')
+  expect(judged(text.replace(/^# (?=\w+ = |\[)/gm, ''))).toMatchObject({ problems: [], warnings: [] })
 })
 
 test('defaults are values that the key itself accepts', () => {

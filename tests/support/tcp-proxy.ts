@@ -1,0 +1,65 @@
+/** A way to a server that a test can cut or block, while others go on using the server. */
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+export type TcpProxy = {
+  port: number
+  /** All that clients have sent so far. */
+  sent(): string
+  /** Everything passes, as at first. */
+  pass(): Promise<void>
+  /** Connections are taken and then nothing happens. */
+  hang(): Promise<void>
+  /** How many connections are open. */
+  open(): number
+  /** Nothing listens. */
+  refuse(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
+  const chunks: string[] = []
+  const clients = new Set<Socket>()
+  let isPassing = true
+  const server = createServer((client) => {
+    clients.add(client)
+    client.on('error', () => {})
+    client.on('close', () => clients.delete(client))
+    if (!isPassing) return
+    const upstream = connect(target)
+    upstream.on('error', () => {})
+    client.on('data', (chunk) => chunks.push(chunk.toString('latin1')))
+    client.pipe(upstream).pipe(client)
+    client.on('close', () => upstream.destroy())
+    upstream.on('close', () => client.destroy())
+  })
+  const listen = async (port: number) => {
+    if (!server.listening) await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  }
+  const cut = () => {
+    for (const client of clients) client.destroy()
+  }
+  const refuse = async () => {
+    cut()
+    if (server.listening) await new Promise((resolve) => server.close(resolve))
+  }
+
+  await listen(0)
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    sent: () => chunks.join(''),
+    open: () => clients.size,
+    async pass() {
+      isPassing = true
+      cut()
+      await listen(port)
+    },
+    async hang() {
+      isPassing = false
+      cut()
+      await listen(port)
+    },
+    refuse,
+    close: refuse,
+  }
+}
