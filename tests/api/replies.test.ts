@@ -1,6 +1,7 @@
 /** Replies: what they quote, of which room, and each reason to refuse. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { archived } from '../support/archive.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Answer, Person } from '../support/person.ts'
 import { expectRefusal } from '../support/refusal.ts'
@@ -96,15 +97,7 @@ describe('a reply quotes', () => {
 
   test('a message that the archive has and the log no longer', async () => {
     const { body: old } = await alice.send(roomId, 'Long ago')
-    await vi.waitFor(async () => {
-      const { rows } = await ism.sql.query('select from message where message_id = $1', [old.messageId])
-      expect(rows).toHaveLength(1)
-      const { rows: archive } = await ism.sql.query(
-        `select from projection where name = 'archive' and seq >= (select seq from event where message_id = $1)`,
-        [old.messageId],
-      )
-      expect(archive).toHaveLength(1)
-    })
+    await archived(ism)
     await ism.sql.query('delete from event where message_id = $1', [old.messageId])
     expect((await post(bob, to(old))).body.msgBody.replyMsgDetails).toEqual({ text: 'Long ago' })
   })

@@ -1,6 +1,6 @@
 /** Timelines: pages that visit each message exactly once, under concurrent sends and across the log and the store. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { archived, holdArchive } from '../support/archive.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { appendMany } from '../support/many-messages.ts'
@@ -147,7 +147,8 @@ describe('from the log to the message store', () => {
     await release()
   })
 
-  test('old messages that share their time are all on one page', async () => {
+  // They are put into PostgreSQL's table; Cassandra's own are in its suites.
+  test.skipIf(inject('cassandra'))('old messages that share their time are all on one page', async () => {
     await ism.sql.query(
       `insert into message (room_id, created_at, message_id, room_seq, sender_id, message_type, body)
       select $1, timestamptz '2020-01-01' + (least(greatest(n, 10), 50) || ' seconds')::interval, gen_random_uuid(), null, $2, 1,

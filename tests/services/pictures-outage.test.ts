@@ -111,6 +111,42 @@ describeWith(S3_VARIABLES, 'S3', (address) => {
     }
   })
 
+  describe('an object on its way to a browser', () => {
+    let bucket: TestBucket
+    let gateway: S3Gateway
+    let ism: TestIsm
+
+    beforeAll(async () => {
+      bucket = await createBucket(address)
+      await bucket.put('large', Buffer.alloc(8_000_000, 'x'))
+      gateway = await startS3Gateway(bucket.config.endpoint)
+      ism = await startIsm({ objects: { ...bucket.config, endpoint: gateway.url } })
+    })
+    afterAll(async () => {
+      await ism.stop()
+      gateway.close()
+      await bucket.drop()
+    })
+
+    const load = async (signal?: AbortSignal) => fetch(`${ism.url}/objects/large`, signal ? { signal } : {})
+
+    test('is given up with its connection when the browser goes away', async () => {
+      const leaving = new AbortController()
+      const responses = await Promise.all([1, 2, 3].map(() => load(leaving.signal)))
+      expect(responses.map(({ status }) => status)).toEqual([200, 200, 200])
+      expect(await gateway.connections()).toBe(3)
+      leaving.abort()
+      await eventually('no connection to the S3 server', async () => (await gateway.connections()) === 0)
+    })
+
+    test('that breaks off is cut off for the browser, and ISM goes on', async () => {
+      gateway.treat = () => ({ cutAfterBytes: 1_000_000 })
+      await expect(load().then((response) => response.arrayBuffer())).rejects.toThrow('terminated')
+      gateway.treat = () => 'pass'
+      expect((await (await load()).arrayBuffer()).byteLength).toBe(8_000_000)
+    })
+  })
+
   describe('ISM killed in between', () => {
     let bucket: TestBucket
     let gateway: S3Gateway

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { inject } from 'vitest'
 import { type App, startApp } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
 import { createLogger, type Logger } from '../../src/observability/logger.ts'
@@ -83,7 +84,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
   const base: Config = {
     server: { host: '127.0.0.1', port: 0, logLevel: 'silent', corsOrigins: [] },
     postgres: database.config,
-    messages: { provider: 'postgres' },
+    messages: inject('cassandra') ?? { provider: 'postgres' },
     objects: { provider: 'directory', directory, bucket: 'pictures', publicUrl: undefined },
     tokenIssuer: issuer.config(),
     users: { provision: 'auto', nameClaim: 'preferred_username' },
