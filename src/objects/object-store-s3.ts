@@ -130,7 +130,7 @@ type Found = { ContentType?: string | undefined; ETag?: string | undefined; Last
 
 function infoOf(key: string, size: number, { ContentType, ETag = '', LastModified }: Found): ObjectInfo {
   return {
-    // ISM stores nothing but JPEGs and did so before it said it to the server.
+    // All that ISM ever stored are JPEGs; ISM 0.7.9 may not have said so.
     contentType: ContentType === undefined || /octet-stream$/.test(ContentType) ? 'image/jpeg' : ContentType,
     size,
     etag: /^"[\x21\x23-\x7e\x80-\xff]+"$/.test(ETag) ? ETag : derivedTag(`${key} ${size} ${LastModified?.getTime()}`),

@@ -62,7 +62,15 @@ export class RoomImages {
   /** Takes away pictures that no room has referred to for `minutes`. @returns how many */
   async sweep(minutes: number): Promise<number> {
     const keys = await listGarbage(this.#db, minutes)
-    for (const key of keys) await this.#remove(key)
+    for (const key of keys) {
+      try {
+        await this.#remove(key)
+      } catch (error) {
+        // Behind the others: one that cannot be deleted must not keep them.
+        await postponeGarbage(this.#db, key)
+        throw error
+      }
+    }
     return keys.length
   }
 
@@ -81,6 +89,10 @@ async function saveImage(db: Queryable, roomId: string, key: string, old: string
     update chat_room set room_image_url = $2 where id = $1`,
     [roomId, key, old],
   )
+}
+
+async function postponeGarbage(db: Queryable, key: string): Promise<void> {
+  await db.query('images.postpone-garbage', 'update object_garbage set since = now() where key = $1', [key])
 }
 
 async function listGarbage(db: Queryable, minutes: number): Promise<string[]> {

@@ -15,8 +15,8 @@ const JPEG = Buffer.from('jpeg bytes')
 
 describeWith(S3_VARIABLES, 'S3', (address) => {
   describeObjectStore('S3', async () => {
-    const bucket = nameBucket(address)
-    return { store: createS3ObjectStore({ ...bucket.config, createBucket: true }), close: () => bucket.drop() }
+    const bucket = await createBucket(address)
+    return { store: createS3ObjectStore(bucket.config), close: () => bucket.drop() }
   })
 
   describe('the bucket', () => {

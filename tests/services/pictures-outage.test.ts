@@ -1,6 +1,6 @@
 /** The S3 server out of reach while ISM runs, and ISM killed between the two steps of taking a picture away. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { bucketSection, createBucket, S3_VARIABLES, type TestBucket } from '../support/bucket.ts'
+import { bucketSection, createBucket, nameBucket, S3_VARIABLES, type TestBucket } from '../support/bucket.ts'
 import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { type IsmNode, Service } from '../support/node.ts'
@@ -109,6 +109,22 @@ describeWith(S3_VARIABLES, 'S3', (address) => {
       expect(Math.max(created, sending)).toBeLessThan(1_000)
       expect(leaving).toBeLessThan(2_000)
     }
+  })
+
+  test('down while ISM starts: it starts, and makes the bucket later', async () => {
+    const bucket = nameBucket(address)
+    const gateway = await startS3Gateway(bucket.config.endpoint)
+    gateway.treat = () => 'hold'
+    const ism = await startIsm({ objects: { ...bucket.config, endpoint: gateway.url, createBucket: true } })
+    const [alice, bob] = await ism.people('alice', 'bob')
+    const roomId = await alice.createRoom([bob], 'Cooks')
+    expectUnavailable(await upload(alice, roomId))
+    gateway.treat = () => 'pass'
+    expect((await upload(alice, roomId)).status).toBe(200)
+    expect(await bucket.keys()).toHaveLength(1)
+    await ism.stop()
+    gateway.close()
+    await bucket.drop()
   })
 
   describe('an object on its way to a browser', () => {
