@@ -117,15 +117,17 @@ function refuseWhatIsNotThereYet({ given, problems, warnings, values }: Judgemen
     const { source } = kafka
     problems.push({ key: 'use_kafka', source, problem: 'is true, but this version has no Kafka', expected: 'false' })
   }
-  for (const [key, { unused }] of Object.entries(SECTIONS.get(TOP)?.keys ?? {})) {
-    const entry = given.get(key)
-    if (unused && entry) {
-      warnings.push({
-        key,
-        source: entry.source,
-        problem: 'is not used by this version',
-        expected: 'it to be left out',
-      })
+  for (const [section, { keys }] of SECTIONS) {
+    for (const [name, { unused }] of Object.entries(keys)) {
+      const key = qualified(section, name)
+      const entry = unused && given.get(key)
+      if (entry)
+        warnings.push({
+          key,
+          source: entry.source,
+          problem: 'is not used by this version',
+          expected: 'it to be left out',
+        })
     }
   }
 }

@@ -240,6 +240,11 @@ export const SCHEMA = {
         default: false,
         doc: 'Give a `sub` that is no UUID a stable one made from issuer and `sub`, instead of refusing the token.',
       },
+      valid_admin_client: {
+        type: type.possiblyEmptyText('a text'),
+        unused: true,
+        doc: 'A key of ISM 0.7.9.',
+      },
       key_cooldown: {
         type: seconds(0, 3600),
         default: 5,

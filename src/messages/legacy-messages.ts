@@ -1,4 +1,5 @@
 /** The table that ISM 0.7.9 left in the keyspace: read, and erased room by room, but never written. */
+import { LRUCache } from 'lru-cache'
 import type { Cassandra, Row } from '../infra/cassandra.ts'
 import { MessageType } from '../log/event.ts'
 import type { MessageRow } from '../log/event-json.ts'
@@ -8,8 +9,11 @@ import type { PageRequest } from './message-store.ts'
 const TABLE = 'chat_messages'
 const COLUMNS = 'chat_room_id, message_id, sender_id, msg_body, msg_type, created_at'
 
+const KNOWN_ROOMS = 100_000
+
 export class LegacyMessages {
   readonly #cassandra: Cassandra
+  readonly #newest = new LRUCache<string, number>({ max: KNOWN_ROOMS })
   #exists: boolean | undefined
 
   constructor(cassandra: Cassandra) {
@@ -25,6 +29,20 @@ export class LegacyMessages {
     const readAt = (createdAt: Date) =>
       this.#read(`select ${COLUMNS} from ${TABLE} where chat_room_id = ? and created_at = ?`, [roomId, createdAt])
     return cutAtTie(messages, limit, readAt)
+  }
+
+  /** Whether the room has messages here at `time` or later: 0.7.9 took the time of its own machine, which may be ahead. */
+  async reaches(roomId: string, time: Date): Promise<boolean> {
+    let newest = this.#newest.get(roomId)
+    if (newest === undefined) {
+      const [message] = await this.#read(
+        `select ${COLUMNS} from ${TABLE} where chat_room_id = ? order by created_at desc limit 1`,
+        [roomId],
+      )
+      newest = message?.createdAt.getTime() ?? Number.NEGATIVE_INFINITY
+      this.#newest.set(roomId, newest)
+    }
+    return newest >= time.getTime()
   }
 
   async find(roomId: string, createdAt: Date, messageId: string): Promise<MessageRow | undefined> {

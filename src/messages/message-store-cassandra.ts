@@ -50,10 +50,11 @@ export class CassandraMessageStore implements MessageStore {
 
   async page(request: PageRequest): Promise<MessageRow[]> {
     const own = await this.#pageOfBuckets(request)
-    if (own.length >= request.limit) return own
+    const last = own[request.limit - 1]
+    if (last && !(await this.#legacy.reaches(request.roomId, last.createdAt))) return own
     const legacy = await this.#legacy.page(request)
     if (legacy.length === 0) return own
-    // All of 0.7.9's are older, unless its clock was ahead; each part runs on to the end of its own ties.
+    // Each part runs on to the end of its own ties.
     const both = [...own, ...legacy].sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
     const lastAt = both[request.limit - 1]?.createdAt.getTime() ?? Number.NEGATIVE_INFINITY
     return both.filter((message) => message.createdAt.getTime() >= lastAt)
