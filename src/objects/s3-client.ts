@@ -29,8 +29,17 @@ export function createS3Client(config: S3Config): S3Client {
     responseChecksumValidation: 'WHEN_REQUIRED',
     retryMode: 'standard',
     maxAttempts: ATTEMPTS,
+    // What is not given is looked for in the home of a user, who may have none.
+    defaultsMode: 'standard',
+    userAgentAppId: 'ism',
+    authSchemePreference: [],
+    sigv4aSigningRegionSet: [],
+    useArnRegion: false,
     useDualstackEndpoint: false,
     useFipsEndpoint: false,
+    disableClockSkewCorrection: false,
+    disableMultiregionAccessPoints: true,
+    disableS3ExpressSessionAuth: true,
     requestHandler: {
       connectionTimeout: CONNECT_MS,
       requestTimeout: ANSWER_MS,
