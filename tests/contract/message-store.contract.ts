@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MessageType } from '../../src/log/event.ts'
 import type { MessageRow } from '../../src/log/event-json.ts'
 import type { MessageStore } from '../../src/messages/message-store.ts'
+import { messageRow } from '../support/message-row.ts'
 
 export type MessageStoreUnderTest = {
   store: MessageStore
@@ -18,20 +19,9 @@ export type MessageStoreUnderTest = {
 const START = Date.parse('2026-01-31T12:00:00.000Z')
 const FUTURE = new Date('9999-01-01T00:00:00Z')
 
-/** `at`: milliseconds after START. */
-function message(roomId: string, at: number, fields: Partial<MessageRow> = {}): MessageRow {
-  return {
-    roomId,
-    messageId: randomUUID(),
-    senderId: randomUUID(),
-    clientMessageId: null,
-    messageType: MessageType.Text,
-    roomSeq: at,
-    createdAt: new Date(START + at),
-    body: JSON.stringify({ text: `at ${at}` }),
-    ...fields,
-  }
-}
+/** `at`: milliseconds after START, and what it says. */
+const message = (roomId: string, at: number, fields: Partial<MessageRow> = {}) =>
+  messageRow(roomId, START + at, { roomSeq: at, body: JSON.stringify({ text: `at ${at}` }), ...fields })
 
 const times = (messages: MessageRow[]) => messages.map(({ createdAt }) => createdAt.getTime() - START)
 const ids = (messages: MessageRow[]) => messages.map(({ messageId }) => messageId)

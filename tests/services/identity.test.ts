@@ -6,22 +6,12 @@ import { createKeycloakRealm, passwordGrant } from '../support/keycloak.ts'
 import { startOidcProvider } from '../support/oidc-provider.ts'
 import { Person } from '../support/person.ts'
 import { expectUnauthenticated } from '../support/refusal.ts'
+import { KEYCLOAK_VARIABLES } from '../support/service-variables.ts'
 import { describeWith } from '../support/services.ts'
 
 describeIdentityProvider('oidc-provider', startOidcProvider)
 
-const KEYCLOAK = [
-  'ISM_TEST_KEYCLOAK_URL',
-  'ISM_TEST_KEYCLOAK_REALM',
-  'ISM_TEST_KEYCLOAK_CLIENT',
-  'ISM_TEST_KEYCLOAK_AUDIENCE',
-  'ISM_TEST_KEYCLOAK_PASSWORD',
-  'ISM_TEST_KEYCLOAK_ALICE',
-  'ISM_TEST_KEYCLOAK_BOB',
-  'ISM_TEST_KEYCLOAK_CAROL',
-] as const
-
-describeWith(KEYCLOAK, 'Keycloak', (env) => {
+describeWith(KEYCLOAK_VARIABLES, 'Keycloak', (env) => {
   /** To the realm of the environment, which others use too: nothing is changed there. */
   const logIn = (user: string) =>
     passwordGrant(`${env.ISM_TEST_KEYCLOAK_URL}/realms/${env.ISM_TEST_KEYCLOAK_REALM}`, {

@@ -8,24 +8,14 @@ import { MessageType } from '../../src/log/event.ts'
 import type { MessageRow } from '../../src/log/event-json.ts'
 import { CassandraMessageStore } from '../../src/messages/message-store-cassandra.ts'
 import { createKeyspace, type TestKeyspace } from '../support/keyspace.ts'
+import { messageRow } from '../support/message-row.ts'
 import { describeWith } from '../support/services.ts'
 
 const START = Date.parse('2026-01-31T12:00:00.000Z')
 const FUTURE = new Date('9999-01-01T00:00:00Z')
 
-function message(roomId: string, at: number, fields: Partial<MessageRow> = {}): MessageRow {
-  return {
-    roomId,
-    messageId: randomUUID(),
-    senderId: randomUUID(),
-    clientMessageId: null,
-    messageType: MessageType.Text,
-    roomSeq: null,
-    createdAt: new Date(START + at),
-    body: '{"text":"hello"}',
-    ...fields,
-  }
-}
+/** `at`: milliseconds after START. */
+const message = (roomId: string, at: number, fields?: Partial<MessageRow>) => messageRow(roomId, START + at, fields)
 
 describeWith(['ISM_TEST_CASSANDRA'], 'messages of ISM 0.7.9', ({ ISM_TEST_CASSANDRA: address }) => {
   let keyspace: TestKeyspace

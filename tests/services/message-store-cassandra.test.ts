@@ -3,29 +3,15 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Cassandra } from '../../src/infra/cassandra.ts'
 import { openKeyspace } from '../../src/infra/cassandra-schema.ts'
-import { MessageType } from '../../src/log/event.ts'
 import type { MessageRow } from '../../src/log/event-json.ts'
 import { CassandraMessageStore } from '../../src/messages/message-store-cassandra.ts'
 import { describeMessageStore } from '../contract/message-store.contract.ts'
 import { createKeyspace, type TestKeyspace } from '../support/keyspace.ts'
+import { messageRow } from '../support/message-row.ts'
 import { describeWith } from '../support/services.ts'
 
 const WEEK = 7 * 24 * 3_600_000
 const NOW = Date.parse('2026-01-31T12:00:00.000Z')
-
-function message(roomId: string, at: number, fields: Partial<MessageRow> = {}): MessageRow {
-  return {
-    roomId,
-    messageId: randomUUID(),
-    senderId: randomUUID(),
-    clientMessageId: null,
-    messageType: MessageType.Text,
-    roomSeq: null,
-    createdAt: new Date(at),
-    body: '{"text":"hello"}',
-    ...fields,
-  }
-}
 
 describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address }) => {
   let keyspace: TestKeyspace
@@ -69,7 +55,7 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
   it('opens the last page of a busy room with two reads, silent for years or not', async () => {
     const roomId = randomUUID()
     const years = NOW - 3 * 365 * 24 * 3_600_000
-    await store.append(Array.from({ length: 60 }, (_, i) => message(roomId, years + i)))
+    await store.append(Array.from({ length: 60 }, (_, i) => messageRow(roomId, years + i)))
     await store.page({ roomId, before: new Date(NOW), limit: 25 })
     const page = () => store.page({ roomId, before: new Date(NOW), limit: 25 })
     expect(await readsOf(page)).toBe(2)
@@ -78,7 +64,7 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
 
   it('reads no more buckets than the page has messages, however long the room was silent between them', async () => {
     const roomId = randomUUID()
-    await store.append(Array.from({ length: 200 }, (_, i) => message(roomId, NOW - i * 5 * WEEK)))
+    await store.append(Array.from({ length: 200 }, (_, i) => messageRow(roomId, NOW - i * 5 * WEEK)))
     let page: MessageRow[] = []
     const count = await readsOf(async () => {
       page = await store.page({ roomId, before: new Date(NOW + 1), limit: 25 })
@@ -90,20 +76,20 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
 
   it('writes many messages of a room in few batches, which stay small', async () => {
     const roomId = randomUUID()
-    await store.append([message(roomId, NOW)])
+    await store.append([messageRow(roomId, NOW)])
     writes = []
-    await store.append(Array.from({ length: 500 }, (_, i) => message(roomId, NOW + i)))
+    await store.append(Array.from({ length: 500 }, (_, i) => messageRow(roomId, NOW + i)))
     expect(writes.length).toBeLessThanOrEqual(10)
     writes = []
     const long = JSON.stringify({ text: 'x'.repeat(16_000) })
-    await store.append(Array.from({ length: 20 }, (_, i) => message(roomId, NOW + i, { body: long })))
+    await store.append(Array.from({ length: 20 }, (_, i) => messageRow(roomId, NOW + i, { body: long })))
     expect(writes.length).toBeGreaterThanOrEqual(10)
   })
 
   it('lists a bucket once', async () => {
     const roomId = randomUUID()
     writes = []
-    for (let i = 0; i < 3; i++) await store.append([message(roomId, NOW + i)])
+    for (let i = 0; i < 3; i++) await store.append([messageRow(roomId, NOW + i)])
     expect(writes).toHaveLength(4)
     const { rows } = await keyspace.client.execute('select bucket from room_bucket where room_id = ?', [roomId], {
       prepare: true,
@@ -113,7 +99,7 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
 
   it('leaves nothing of a deleted room in any table', async () => {
     const roomId = randomUUID()
-    await store.append(Array.from({ length: 30 }, (_, i) => message(roomId, NOW - i * 3 * WEEK)))
+    await store.append(Array.from({ length: 30 }, (_, i) => messageRow(roomId, NOW - i * 3 * WEEK)))
     await store.deleteRoom(roomId, new Date())
     for (const table of ['message', 'room_bucket']) {
       const { rows } = await keyspace.client.execute(`select room_id from ${table}`, [], { fetchSize: 100_000 })
@@ -123,8 +109,8 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
 
   it('deletes also what was written ahead of the clock that the end was logged by', async () => {
     const roomId = randomUUID()
-    const ahead = message(roomId, NOW + 60_000)
-    await store.append([message(roomId, NOW), ahead])
+    const ahead = messageRow(roomId, NOW + 60_000)
+    await store.append([messageRow(roomId, NOW), ahead])
     await store.deleteRoom(roomId, new Date(NOW))
     await store.append([ahead])
     expect(await store.page({ roomId, before: new Date(NOW * 2), limit: 25 })).toEqual([])

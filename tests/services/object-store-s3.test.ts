@@ -5,9 +5,10 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import type { S3Config } from '../../src/config/config.ts'
 import { createS3ObjectStore } from '../../src/objects/object-store-s3.ts'
 import { describeObjectStore } from '../contract/object-store.contract.ts'
-import { createBucket, nameBucket, S3_VARIABLES, type TestBucket } from '../support/bucket.ts'
+import { createBucket, nameBucket, type TestBucket } from '../support/bucket.ts'
 import { eventually } from '../support/eventually.ts'
 import { type S3Gateway, startS3Gateway } from '../support/s3-gateway.ts'
+import { S3_VARIABLES } from '../support/service-variables.ts'
 import { describeWith } from '../support/services.ts'
 
 const UNAVAILABLE = { code: 'SERVICE_UNAVAILABLE', message: 'The picture store is not available.', retryAfter: 2 }

@@ -1,7 +1,8 @@
 /** `ism check-config --connect` on a real S3 server: what is wrong with a bucket, in words. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { bucketSection, createBucket, nameBucket, S3_VARIABLES, type TestBucket } from '../support/bucket.ts'
+import { bucketSection, createBucket, nameBucket, type TestBucket } from '../support/bucket.ts'
 import { checkBucketOf } from '../support/bucket-check.ts'
+import { S3_VARIABLES } from '../support/service-variables.ts'
 import { describeWith } from '../support/services.ts'
 
 describeWith(S3_VARIABLES, 'check-config --connect on S3', (address) => {

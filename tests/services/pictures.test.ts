@@ -1,10 +1,11 @@
 /** Pictures of rooms where ISM keeps them in S3, and those that ISM 0.7.9 left there. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { describeRoomImages } from '../api/room-images.suite.ts'
-import { createBucket, nameBucket, S3_VARIABLES, type TestBucket } from '../support/bucket.ts'
+import { createBucket, nameBucket, type TestBucket } from '../support/bucket.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Person } from '../support/person.ts'
 import { picture, pictureForm } from '../support/pictures.ts'
+import { S3_VARIABLES } from '../support/service-variables.ts'
 import { describeWith } from '../support/services.ts'
 
 describeWith(S3_VARIABLES, 'S3', (address) => {

@@ -11,13 +11,7 @@ import {
 } from '@aws-sdk/client-s3'
 import type { ObjectsConfig, S3Config } from '../../src/config/config.ts'
 import { createS3Client } from '../../src/objects/s3-client.ts'
-
-export const S3_VARIABLES = [
-  'ISM_TEST_S3_ENDPOINT',
-  'ISM_TEST_S3_ACCESS_KEY',
-  'ISM_TEST_S3_SECRET_KEY',
-  'ISM_TEST_S3_REGION',
-] as const
+import type { S3_VARIABLES } from './service-variables.ts'
 
 export type S3Address = Record<(typeof S3_VARIABLES)[number], string>
 

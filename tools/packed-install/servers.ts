@@ -3,22 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { DeleteBucketCommand, DeleteObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
 import pg from 'pg'
 import { connectClient, dropKeyspace } from '../../tests/support/keyspace.ts'
+import { KEYCLOAK_VARIABLES, S3_VARIABLES } from '../../tests/support/service-variables.ts'
 
 export const VARIABLES = [
   'ISM_TEST_POSTGRES_URL',
   'ISM_TEST_CASSANDRA',
   'ISM_TEST_CASSANDRA_DC',
-  'ISM_TEST_S3_ENDPOINT',
-  'ISM_TEST_S3_ACCESS_KEY',
-  'ISM_TEST_S3_SECRET_KEY',
-  'ISM_TEST_S3_REGION',
-  'ISM_TEST_KEYCLOAK_URL',
-  'ISM_TEST_KEYCLOAK_REALM',
-  'ISM_TEST_KEYCLOAK_CLIENT',
-  'ISM_TEST_KEYCLOAK_AUDIENCE',
-  'ISM_TEST_KEYCLOAK_PASSWORD',
-  'ISM_TEST_KEYCLOAK_ALICE',
-  'ISM_TEST_KEYCLOAK_BOB',
+  ...S3_VARIABLES,
+  ...KEYCLOAK_VARIABLES,
 ] as const
 
 export type Addresses = Record<(typeof VARIABLES)[number], string>

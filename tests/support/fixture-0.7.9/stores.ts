@@ -1,5 +1,6 @@
 /** A database, a keyspace and a bucket of ISM 0.7.9, on the servers that the environment names. */
 import pg from 'pg'
+import { S3_VARIABLES } from '../service-variables.ts'
 import { type Cluster, dropKeyspace, fillCassandra } from './cassandra.ts'
 import type { Community } from './community.ts'
 import { dropBucket, fillBucket, type S3Address } from './pictures.ts'
@@ -10,10 +11,7 @@ export const VARIABLES = [
   'ISM_TEST_POSTGRES_URL',
   'ISM_TEST_CASSANDRA',
   'ISM_TEST_CASSANDRA_DC',
-  'ISM_TEST_S3_ENDPOINT',
-  'ISM_TEST_S3_REGION',
-  'ISM_TEST_S3_ACCESS_KEY',
-  'ISM_TEST_S3_SECRET_KEY',
+  ...S3_VARIABLES,
 ] as const
 
 export type Servers = Record<(typeof VARIABLES)[number], string>

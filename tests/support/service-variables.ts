@@ -1,0 +1,19 @@
+/** The variables that name one server, for whoever needs all of them. */
+
+export const S3_VARIABLES = [
+  'ISM_TEST_S3_ENDPOINT',
+  'ISM_TEST_S3_ACCESS_KEY',
+  'ISM_TEST_S3_SECRET_KEY',
+  'ISM_TEST_S3_REGION',
+] as const
+
+export const KEYCLOAK_VARIABLES = [
+  'ISM_TEST_KEYCLOAK_URL',
+  'ISM_TEST_KEYCLOAK_REALM',
+  'ISM_TEST_KEYCLOAK_CLIENT',
+  'ISM_TEST_KEYCLOAK_AUDIENCE',
+  'ISM_TEST_KEYCLOAK_PASSWORD',
+  'ISM_TEST_KEYCLOAK_ALICE',
+  'ISM_TEST_KEYCLOAK_BOB',
+  'ISM_TEST_KEYCLOAK_CAROL',
+] as const
