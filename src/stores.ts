@@ -57,7 +57,7 @@ async function openCassandra(config: CassandraConfig, logger: Logger): Promise<O
     }
     logger.warn({ reason: reasonOf(error) }, 'Cassandra does not answer: messages stay in the log until it does')
   }
-  return { store: new CassandraMessageStore(cassandra), close: () => cassandra.close() }
+  return { store: new CassandraMessageStore(cassandra, config.settleMilliseconds), close: () => cassandra.close() }
 }
 
 const rejectAfter = (milliseconds: number) =>

@@ -56,6 +56,8 @@ export type CassandraConfig = {
   replication: Replication | undefined
   /** Make the keyspace and its tables at start. */
   initKeyspace: boolean
+  /** How long a node that is killed may lose what it acknowledged. */
+  settleMilliseconds: number
 }
 
 export type Consistency = 'ONE' | 'LOCAL_ONE' | 'QUORUM' | 'LOCAL_QUORUM' | 'ALL'

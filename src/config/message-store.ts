@@ -21,6 +21,7 @@ export function judgeMessageStore(judgement: Judgement, directory: string): Mess
     tls: tls(judgement, directory),
     replication: values.replication,
     initKeyspace: values.with_db_init,
+    settleMilliseconds: values.settle_time * 1_000,
   }
 }
 

@@ -176,6 +176,11 @@ export const SCHEMA = {
         default: 'LOCAL_QUORUM',
         doc: 'How many replicas must answer a read or a write. Below a quorum, a page may lack a message that was just archived.',
       },
+      settle_time: {
+        type: seconds(0, 300),
+        default: 2,
+        doc: 'How long after a write ISM counts it as kept, in seconds; until then it is written again should a node go away, since one that is killed may lose what it acknowledged. A single machine that loses its power may lose 10 seconds (`commitlog_sync_period`): 12 covers that.',
+      },
       tls: {
         type: type.choice(['off', 'require', 'verify'], { true: 'verify', false: 'off' }),
         default: 'off',

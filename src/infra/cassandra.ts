@@ -96,6 +96,7 @@ export class Cassandra {
   readonly #open: () => Promise<cassandra.Client>
   #client: Promise<cassandra.Client> | undefined
   #closed = false
+  #interruptions = 0
 
   /** @param open connects a client; whatever it rejects with, it may be asked again */
   constructor(open: () => Promise<cassandra.Client>) {
@@ -105,13 +106,21 @@ export class Cassandra {
   /** @throws what `open` rejected with */
   connect(): Promise<cassandra.Client> {
     if (this.#closed) return Promise.reject(new Error('The connection to Cassandra was closed.'))
-    this.#client ??= this.#open().catch((error: unknown) => {
-      setTimeout(() => {
-        this.#client = undefined
-      }, CONNECT_AGAIN_MS).unref()
-      throw error
-    })
+    this.#client ??= this.#open().then(
+      (client) => client.on('hostDown', () => this.#interruptions++),
+      (error: unknown) => {
+        setTimeout(() => {
+          this.#client = undefined
+        }, CONNECT_AGAIN_MS).unref()
+        throw error
+      },
+    )
     return this.#client
+  }
+
+  /** How often a node went away, as one does that is killed and starts again. */
+  get interruptions(): number {
+    return this.#interruptions
   }
 
   /** @throws AppError SERVICE_UNAVAILABLE */

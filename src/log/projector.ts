@@ -7,9 +7,21 @@ import { advance, type Lease, registerProjection, releaseLease, takeLease } from
 
 export type Projection = {
   name: string
-  /** Done with the events, for good, when it resolves; they may come again after a crash. */
+  /** Done with the events when it resolves; they may come again, after a crash or where `settling` says so. */
   apply(events: LogEvent[]): Promise<void>
+  /** Without it, what is done is done for good. */
+  settling?: Settling
 }
+
+/** What is done may still be lost for a while: its position is taken once that is over, and it is done again if need be. */
+export type Settling = {
+  readonly milliseconds: number
+  /** Counts the times that what was not settled may have been lost. */
+  interruptions(): number
+}
+
+/** Done, but not settled. */
+type Step = { seq: number; at: number; interruptions: number }
 
 export type ProjectorObserver = {
   projected(name: string, events: number, seq: number): void
@@ -30,6 +42,8 @@ export class Projector {
   readonly #observe: ProjectorObserver
   readonly #holder = randomUUID()
   #lease: Lease | undefined
+  /** In order, all after the lease's position. */
+  #unsettled: Step[] = []
   /** When the lease was last asked for, by the monotonic clock; a frozen node's is not fresh when it wakes. */
   #prolongedAt = 0
   #wakeUp: (() => void) | undefined
@@ -66,11 +80,12 @@ export class Projector {
       try {
         if (!registered) await registerProjection(this.#db, this.#projection.name, 0)
         registered = true
-        if (await this.#holdLease()) await this.#work()
+        await this.#work()
         await this.#pause(IDLE_MS)
         if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
       } catch (error) {
         this.#lease = undefined
+        this.#unsettled = []
         this.#observe.projectionFailed(this.#projection.name, error)
         await this.#pause(RETRY_MS)
       }
@@ -81,7 +96,10 @@ export class Projector {
   async #holdLease(): Promise<boolean> {
     if (!this.#lease || performance.now() - this.#prolongedAt > FRESH_MS) {
       const asked = performance.now()
-      this.#lease = await takeLease(this.#db, this.#projection.name, this.#holder)
+      const lease = await takeLease(this.#db, this.#projection.name, this.#holder)
+      // Under another epoch somebody else may have worked meanwhile.
+      if (lease?.epoch !== this.#lease?.epoch) this.#unsettled = []
+      this.#lease = lease
       this.#prolongedAt = asked
     }
     return this.#lease !== undefined
@@ -89,23 +107,40 @@ export class Projector {
 
   /** Until nothing is left or the lease is lost. */
   async #work(): Promise<void> {
-    while (!this.#stopped && this.#lease) {
-      const { seq, epoch } = this.#lease
-      const events = await readEvents(this.#db, seq, PAGE)
+    while (!this.#stopped && (await this.#holdLease())) {
+      const interruptions = this.#interruptions()
+      if (this.#unsettled.some((step) => step.interruptions !== interruptions)) this.#unsettled = []
+      const after = this.#unsettled.at(-1)?.seq ?? this.#lease?.seq ?? 0
+      const events = await readEvents(this.#db, after, PAGE)
       const last = events.at(-1)
-      if (!last) {
-        await this.#refuseBeyondHead(seq)
-        return
+      if (last) {
+        await this.#projection.apply(events)
+        this.#unsettled.push({ seq: last.seq, at: performance.now(), interruptions })
+        this.#observe.projected(this.#projection.name, events.length, last.seq)
+      } else {
+        await this.#refuseBeyondHead(after)
       }
-      await this.#projection.apply(events)
-      const asked = performance.now()
-      const isOurs = await advance(this.#db, this.#projection.name, this.#lease, last.seq)
-      this.#lease = isOurs ? { seq: last.seq, epoch } : undefined
-      this.#prolongedAt = asked
-      if (isOurs) this.#observe.projected(this.#projection.name, events.length, last.seq)
+      await this.#settle()
       // What comes in meanwhile is better gathered into the next page than read one by one.
       if (events.length < PAGE) return
     }
+  }
+
+  /** Moves the position to the last step that cannot be lost any more. */
+  async #settle(): Promise<void> {
+    const settledAt = performance.now() - (this.#projection.settling?.milliseconds ?? 0)
+    const settled = this.#unsettled.findLast(({ at }) => at <= settledAt)
+    if (!settled || !this.#lease || settled.interruptions !== this.#interruptions()) return
+    const { epoch } = this.#lease
+    const asked = performance.now()
+    const isOurs = await advance(this.#db, this.#projection.name, this.#lease, settled.seq)
+    this.#lease = isOurs ? { seq: settled.seq, epoch } : undefined
+    this.#unsettled = isOurs ? this.#unsettled.filter(({ seq }) => seq > settled.seq) : []
+    this.#prolongedAt = asked
+  }
+
+  #interruptions(): number {
+    return this.#projection.settling?.interruptions() ?? 0
   }
 
   /** A position past the log's end belongs to another history: going on would skip events in silence. */

@@ -13,6 +13,7 @@ const ERASE_SLICE = 5_000
 export function createArchive(db: Queryable, store: MessageStore): Projection {
   return {
     name: ARCHIVE,
+    ...(store.settling && { settling: store.settling }),
     async apply(events) {
       let messages: LogEvent[] = []
       for (const event of events) {

@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Cassandra, Row, Statement } from '../infra/cassandra.ts'
 import type { MessageRow } from '../log/event-json.ts'
+import type { Settling } from '../log/projector.ts'
 import { cutAtTie } from './cut-at-tie.ts'
 import { LegacyMessages } from './legacy-messages.ts'
 import type { MessageStore, PageRequest } from './message-store.ts'
@@ -26,13 +27,16 @@ const KNOWN_BUCKETS = 100_000
 const BUCKETS_A_PAGE = 1_000
 
 export class CassandraMessageStore implements MessageStore {
+  readonly settling: Settling
   readonly #cassandra: Cassandra
   readonly #legacy: LegacyMessages
   /** Buckets that are known to be listed. */
   readonly #listed = new LRUCache<string, true>({ max: KNOWN_BUCKETS })
 
-  constructor(cassandra: Cassandra) {
+  /** @param settleMilliseconds how long a node that is killed may lose what it acknowledged */
+  constructor(cassandra: Cassandra, settleMilliseconds: number) {
     this.#cassandra = cassandra
+    this.settling = { milliseconds: settleMilliseconds, interruptions: () => cassandra.interruptions }
     this.#legacy = new LegacyMessages(cassandra)
   }
 

@@ -1,12 +1,15 @@
 /** The port behind which the archiver keeps messages, and from which timelines read what the log need not hold. */
 import type { MessageRow } from '../log/event-json.ts'
+import type { Settling } from '../log/projector.ts'
 
 /** A page of a timeline asks for this place; messages at the same time in old data stand in one place. */
 export type PageRequest = { roomId: string; before: Date; limit: number }
 
 export interface MessageStore {
+  /** Where the store may lose what it has just acknowledged. */
+  readonly settling?: Settling
   /**
-   * Keeps the messages; durable once it resolves. The same message again changes nothing, and one of a room that was
+   * Keeps the messages; durable once it resolves, or where `settling` is over. The same message again changes nothing, and one of a room that was
    * deleted stays away, however late this call arrives.
    */
   append(messages: MessageRow[]): Promise<void>

@@ -22,7 +22,7 @@ describeWith(VARIABLES, 'Cassandra', ({ ISM_TEST_CASSANDRA: address, ISM_TEST_ST
   let fresh: string
 
   beforeAll(async () => {
-    keyspace = await createKeyspace(address)
+    keyspace = await createKeyspace(address, { settleMilliseconds: 2_000 })
     ism = await startIsm({ messages: keyspace.config })
     ;[alice, bob] = await ism.people('alice', 'bob')
     // A room whose history is in Cassandra alone.

@@ -29,7 +29,7 @@ describeWith(['ISM_TEST_CASSANDRA'], 'messages of ISM 0.7.9', ({ ISM_TEST_CASSAN
         created_at timestamp, primary key ((chat_room_id), created_at, message_id))`,
     )
     cassandra = new Cassandra(() => openKeyspace(keyspace.config, () => {}))
-    store = new CassandraMessageStore(cassandra)
+    store = new CassandraMessageStore(cassandra, 0)
   })
   afterAll(async () => {
     await cassandra.close()

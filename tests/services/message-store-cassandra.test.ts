@@ -32,7 +32,7 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
       writes.push(statements.length)
       return write.call(cassandra, statements)
     }
-    store = new CassandraMessageStore(cassandra)
+    store = new CassandraMessageStore(cassandra, 0)
   })
   afterAll(async () => {
     await cassandra.close()

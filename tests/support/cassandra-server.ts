@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { isTaken } from '../../src/embedded/free-port.ts'
 import { eventually } from './eventually.ts'
+import { identify, stillThere } from './process-table.ts'
 
 export class CassandraServer {
   readonly #port: number
@@ -27,8 +27,11 @@ export class CassandraServer {
   }
 
   async kill(): Promise<void> {
-    process.kill(await this.#pid(), 'SIGKILL')
-    await eventually('Cassandra is gone', async () => !(await isTaken(this.#port)))
+    const pid = await this.#pid()
+    const server = await identify([pid])
+    process.kill(pid, 'SIGKILL')
+    // Its port is free before it is gone.
+    await eventually('Cassandra is gone', async () => (await stillThere(server)).length === 0)
   }
 
   async start(): Promise<void> {

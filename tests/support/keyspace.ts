@@ -23,6 +23,7 @@ export function cassandraConfig(address: string, overrides: Partial<CassandraCon
     tls: { mode: 'off', ca: undefined, cert: undefined, key: undefined },
     replication: 1,
     initKeyspace: false,
+    settleMilliseconds: 0,
     ...overrides,
   }
 }

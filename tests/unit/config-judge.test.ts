@@ -111,6 +111,7 @@ test("the original's sample is understood", () => {
     tls: { mode: 'off', ca: undefined, cert: undefined, key: undefined },
     replication: undefined,
     initKeyspace: true,
+    settleMilliseconds: 2_000,
   })
   expect(config?.objects).toEqual({
     provider: 's3',

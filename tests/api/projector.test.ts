@@ -1,0 +1,101 @@
+/** A projection whose work may be lost for a while: its position waits, and what was lost is done again. */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Database, openDatabase } from '../../src/infra/postgres.ts'
+import type { LogEvent } from '../../src/log/event.ts'
+import { type Projection, Projector } from '../../src/log/projector.ts'
+import { createLogTransactions, type LogTransactions } from '../../src/log/transaction.ts'
+import { createDatabase, type TestDatabase } from '../support/database.ts'
+import { eventually } from '../support/eventually.ts'
+
+let database: TestDatabase
+let db: Database
+let transactions: LogTransactions
+const projectors: Projector[] = []
+let interruptions: number
+let applied: number[]
+let failsOnce: boolean
+
+beforeEach(async () => {
+  database = await createDatabase()
+  db = openDatabase(database.config, { queryStarted() {}, connectionFailed() {} })
+  transactions = createLogTransactions(db, () => {})
+  interruptions = 0
+  applied = []
+  failsOnce = false
+})
+afterEach(async () => {
+  for (const projector of projectors.splice(0)) await projector.stop()
+  await db.close()
+  await database.drop()
+})
+
+function start(milliseconds: number): Projector {
+  const projection: Projection = {
+    name: 'test',
+    settling: { milliseconds, interruptions: () => interruptions },
+    async apply(events: LogEvent[]) {
+      if (failsOnce) {
+        failsOnce = false
+        throw new Error('the store is down')
+      }
+      applied.push(...events.map(({ seq }) => seq))
+    },
+  }
+  const projector = new Projector(db, projection, { projected() {}, projectionFailed() {} })
+  projectors.push(projector)
+  projector.start()
+  return projector
+}
+
+const append = async () => {
+  await transactions.run((transaction) => transaction.append({ type: 8, recipients: [], body: '{"message":null}' }))
+  for (const projector of projectors) projector.wake()
+  const [row] = await db.query<{ seq: number }>('test.head', 'select max(seq) as seq from event')
+  return row?.seq ?? 0
+}
+const position = async () => {
+  const [row] = await db.query<{ seq: number }>('test.position', `select seq from projection where name = 'test'`)
+  return row?.seq ?? 0
+}
+const times = (seq: number) => applied.filter((each) => each === seq).length
+
+test('the position comes to what is done once it is settled, though nothing more happens', async () => {
+  start(300)
+  const seq = await append()
+  await eventually('it is done', async () => times(seq) === 1)
+  expect(await position()).toBeLessThan(seq)
+  await eventually('it is settled', async () => (await position()) === seq)
+  expect(times(seq)).toBe(1)
+})
+
+test('what was not settled when the store went away is done again, what was settled is not', async () => {
+  start(300)
+  const settled = await append()
+  await eventually('it is settled', async () => (await position()) === settled)
+  const lost = await append()
+  await eventually('it is done', async () => times(lost) === 1)
+  interruptions++
+  await eventually('it is done again', async () => times(lost) === 2)
+  await eventually('it is settled', async () => (await position()) === lost)
+  expect(times(settled)).toBe(1)
+})
+
+test('a failure takes what is not settled with it', async () => {
+  start(60_000)
+  const first = await append()
+  await eventually('it is done', async () => times(first) === 1)
+  failsOnce = true
+  await append()
+  await eventually('it is done again', async () => times(first) === 2)
+  expect(await position()).toBeLessThan(first)
+})
+
+test('another node that takes over does again what was not settled', async () => {
+  const one = start(60_000)
+  const seq = await append()
+  await eventually('it is done', async () => times(seq) === 1)
+  await one.stop()
+  start(0)
+  await eventually('it is done again', async () => times(seq) === 2)
+  await eventually('it is settled', async () => (await position()) === seq)
+})
