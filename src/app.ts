@@ -1,7 +1,7 @@
 /** The composition root: the one place that names concrete adapters and ties every part to what it uses. */
 import { createTokenVerifier } from './auth/token-verifier.ts'
 import type { Config } from './config/config.ts'
-import { authentication } from './http/authenticate.ts'
+import { authentication, streamAuthentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
@@ -15,7 +15,7 @@ import { Retention } from './log/retention.ts'
 import { createSendBatches } from './log/send-batch.ts'
 import { Tail } from './log/tail.ts'
 import { createLogTransactions, type LogTransactions } from './log/transaction.ts'
-import { LOG_CHANNEL, USER_CHANNEL } from './log/wake-ups.ts'
+import { LOG_CHANNEL, TICKET_CHANNEL, USER_CHANNEL } from './log/wake-ups.ts'
 import { ARCHIVE, createArchive } from './messages/archiver.ts'
 import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
@@ -39,8 +39,10 @@ import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
 import { openMessageStore, openObjectStore } from './stores.ts'
+import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
+import { StreamTickets } from './streams/stream-tickets.ts'
 import { CurrentUsers } from './users/current-users.ts'
 import { userHandlers } from './users/user-handlers.ts'
 import { UserService } from './users/user-service.ts'
@@ -105,6 +107,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   const verifier = createTokenVerifier(config.tokenIssuer, { logger })
   closing.push(async () => verifier.close())
 
+  const tickets = new StreamTickets(db, config.tokenIssuer.leewaySeconds)
   const refreshMetrics = async () => observe.projectionsRead(await listProjections(db))
   const handlers: Handlers = {
     health: healthHandlers(
@@ -137,13 +140,29 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
       limits,
     ),
     messages: messageHandlers(new MessageService(db, log.batches, store), limits),
-    notifications: notificationHandlers(new NotificationService(db), createStreamOpener(db, log.tail, log.hub)),
+    notifications: notificationHandlers(
+      {
+        notifications: new NotificationService(db),
+        opener: createStreamOpener(db, log.tail, log.hub),
+        authorised: log.authorised,
+        tickets,
+      },
+      limits,
+    ),
   }
-  startMaintenance(config, db, observe, { transactions: log.transactions, images }, closing)
+  startMaintenance(config, db, observe, { transactions: log.transactions, images, tickets }, closing)
 
   const metrics = await serveMetrics(config.metrics, observe.registry, refreshMetrics)
   if (metrics) closing.push(() => metrics.close())
-  const router = createRouter(handlers, authentication(verifier, log.currentUsers))
+  const router = createRouter(
+    handlers,
+    authentication(verifier, log.currentUsers),
+    streamAuthentication(verifier, log.currentUsers, {
+      tickets,
+      streams: log.authorised,
+      allowQueryToken: config.tokenIssuer.allowQueryToken,
+    }),
+  )
   const koa = createKoa(router, config.server.corsOrigins, logger, observe)
   const server = await listen(koa, config.server.host, config.server.port)
   closing.push(async () => {
@@ -167,6 +186,11 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
   failed.catch(() => {})
 
   const currentUsers = new CurrentUsers(db, config.users, () => listener.connected)
+  const authorised = new AuthorisedStreams(db, {
+    leewaySeconds: config.tokenIssuer.leewaySeconds,
+    isNotified: () => listener.connected,
+  })
+  closing.push(() => authorised.stop())
   const archive = new Projector(db, createArchive(db, store), observe)
   const tail = new Tail(
     db,
@@ -183,10 +207,19 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
     tail.wake(seq)
     archive.wake()
   }
-  const listener = listenToPostgres(config.postgres, [LOG_CHANNEL, USER_CHANNEL], {
-    notified: (channel, payload) => (channel === LOG_CHANNEL ? wake(Number(payload)) : currentUsers.forget(payload)),
+  const heard: Record<string, (payload: string) => void> = {
+    [LOG_CHANNEL]: (seq) => wake(Number(seq)),
+    [USER_CHANNEL]: (userId) => {
+      currentUsers.forget(userId)
+      authorised.personChanged(userId)
+    },
+    [TICKET_CHANNEL]: (ticket) => authorised.ticketUsed(ticket),
+  }
+  const listener = listenToPostgres(config.postgres, Object.keys(heard), {
+    notified: (channel, payload) => heard[channel]?.(payload),
     connected: () => {
       currentUsers.forgetAll()
+      authorised.anythingChanged()
       wake()
     },
     failed: observe.listenerFailed,
@@ -198,6 +231,7 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
   closing.push(() => archive.stop())
   return {
     currentUsers,
+    authorised,
     tail,
     failed,
     hub: new Hub(tail, config.streams, observe),
@@ -210,7 +244,7 @@ function startMaintenance(
   config: Config,
   db: Database,
   observe: Observations,
-  { transactions, images }: { transactions: LogTransactions; images: RoomImages },
+  { transactions, images, tickets }: { transactions: LogTransactions; images: RoomImages; tickets: StreamTickets },
   closing: Closing,
 ): void {
   const retention = new Retention(db, transactions, { ...config.log, archive: ARCHIVE })
@@ -218,6 +252,7 @@ function startMaintenance(
     db,
     [
       { name: 'retention', run: async () => observe.partitionsDropped(await retention.run()) },
+      { name: 'tickets', run: () => tickets.deleteOld() },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },
     ],
     observe,

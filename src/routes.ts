@@ -19,8 +19,12 @@ export type Handlers = {
   notifications: ReturnType<typeof notificationHandlers>
 }
 
-/** `authenticate` wraps whatever needs a token. */
-export function createRouter(handlers: Handlers, authenticate: Authenticate): Router<State> {
+/** `authenticate` wraps whatever needs a token, `authenticateStream` the stream. */
+export function createRouter(
+  handlers: Handlers,
+  authenticate: Authenticate,
+  authenticateStream: Authenticate,
+): Router<State> {
   const { health, objects, users, relationships, rooms, messages, notifications } = handlers
   const router = new Router<State>({ strict: false })
 
@@ -30,7 +34,8 @@ export function createRouter(handlers: Handlers, authenticate: Authenticate): Ro
   router.get('/metrics', health.metrics)
   router.get('/objects/*key', objects.get)
 
-  router.get('/api/sse', authenticate(notifications.stream))
+  router.get('/api/sse', authenticateStream(notifications.stream))
+  router.post('/api/sse/ticket', authenticate(notifications.ticket))
   router.get('/api/notifications', authenticate(notifications.since))
   router.get('/api/notifications/cursor', authenticate(notifications.cursor))
 

@@ -107,6 +107,8 @@ export type TokenIssuerConfig = {
   mapSubjects: boolean
   /** Least time between two fetches of the keys because of an unknown `kid`. */
   keyCooldownSeconds: number
+  /** Take a token from the query of the stream's URL (RFC 6750, section 2.3). */
+  allowQueryToken: boolean
 }
 
 export type UsersConfig = { provision: 'auto' | 'off'; nameClaim: string }
@@ -118,6 +120,7 @@ export type LimitsConfig = {
   searchesPerMinute: number
   roomsPerHour: number
   uploadsPerHour: number
+  ticketsPerMinute: number
 }
 
 export type MetricsConfig = {

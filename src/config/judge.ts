@@ -168,5 +168,6 @@ function limits({ limits: values }: Values): LimitsConfig {
     searchesPerMinute: values.searches_per_minute,
     roomsPerHour: values.rooms_per_hour,
     uploadsPerHour: values.uploads_per_hour,
+    ticketsPerMinute: values.tickets_per_minute,
   }
 }

@@ -255,6 +255,11 @@ export const SCHEMA = {
         default: 5,
         doc: 'Least time between two fetches of the keys because of an unknown `kid`, in seconds.',
       },
+      allow_query_token: {
+        type: type.boolean,
+        default: false,
+        doc: 'Take the token from `?access_token=` of `GET /api/sse` too. URLs end up in the logs of proxies: a ticket is better.',
+      },
     },
   },
   users: {
@@ -365,6 +370,7 @@ export const SCHEMA = {
       searches_per_minute: { type: limit, default: 60, doc: 'Searches for users a minute.' },
       rooms_per_hour: { type: limit, default: 30, doc: 'New rooms an hour.' },
       uploads_per_hour: { type: limit, default: 20, doc: 'Pictures an hour.' },
+      tickets_per_minute: { type: limit, default: 60, doc: 'Tickets for streams a minute.' },
     },
   },
   metrics: {

@@ -20,6 +20,7 @@ export function judgeTokenIssuer(judgement: Judgement, complete: boolean): Token
     leewaySeconds: values.clock_leeway,
     mapSubjects: values.map_subjects,
     keyCooldownSeconds: values.key_cooldown,
+    allowQueryToken: values.allow_query_token,
   }
 }
 

@@ -2,13 +2,16 @@
 import type { RouterContext } from '@koa/router'
 import type { DefaultContext, DefaultState, ParameterizedContext } from 'koa'
 import type { VerifiedToken } from '../auth/verified-token.ts'
+import type { Grant } from '../streams/authorised-streams.ts'
 import type { CurrentUser } from '../users/user.ts'
 
 export type State = DefaultState & {
   requestId: string
-  /** Set by the authentication, on every route that needs a token. */
+  /** Set by the authentication, on every route that needs one. */
   user: CurrentUser
+  /** But for the stream, which has a grant. */
   token: VerifiedToken
+  grant: Grant
 }
 
 export type Context = ParameterizedContext<State>

@@ -7,7 +7,13 @@ import { AppError } from '../shared/app-error.ts'
 /** Counts one use by this person. @throws AppError RATE_LIMITED with `retryAfter` in whole seconds, at least 1 */
 export type RateLimit = (userId: string) => void
 
-export type RateLimits = { send: RateLimit; search: RateLimit; createRoom: RateLimit; upload: RateLimit }
+export type RateLimits = {
+  send: RateLimit
+  search: RateLimit
+  createRoom: RateLimit
+  upload: RateLimit
+  ticket: RateLimit
+}
 
 /** Past this many people a limit forgets who was idle longest, and so lets them start anew: it never grows. */
 const MAX_PEOPLE = 20_000
@@ -21,6 +27,7 @@ export function createRateLimits(config: LimitsConfig): RateLimits {
     search: tokenBucket(config.searchesPerMinute, MINUTE, config.searchesPerMinute),
     createRoom: tokenBucket(config.roomsPerHour, HOUR, config.roomsPerHour),
     upload: tokenBucket(config.uploadsPerHour, HOUR, config.uploadsPerHour),
+    ticket: tokenBucket(config.ticketsPerMinute, MINUTE, config.ticketsPerMinute),
   }
 }
 

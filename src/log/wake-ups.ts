@@ -4,3 +4,5 @@
 export const LOG_CHANNEL = 'ism_log'
 /** migrations/0001_social_tables.sql notifies it, with the person's id. */
 export const USER_CHANNEL = 'ism_user'
+/** src/streams/ticket-repository.ts notifies it: a ticket's hash and the number of its newest stream. */
+export const TICKET_CHANNEL = 'ism_ticket'

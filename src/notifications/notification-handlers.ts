@@ -1,11 +1,24 @@
 /** The events by REST, and the stream of them. */
 import { type Handler, type RouteContext, respondJson } from '../http/context.ts'
+import type { RateLimits } from '../http/rate-limits.ts'
 import { requireTimestamp } from '../http/validate.ts'
+import type { AuthorisedStreams } from '../streams/authorised-streams.ts'
 import type { StreamOpener } from '../streams/open-stream.ts'
 import { openSseStream } from '../streams/sse-stream.ts'
+import type { StreamTickets } from '../streams/stream-tickets.ts'
 import type { NotificationService, Since } from './notification-service.ts'
 
-export function notificationHandlers(notifications: NotificationService, streams: StreamOpener) {
+export type NotificationParts = {
+  notifications: NotificationService
+  opener: StreamOpener
+  authorised: AuthorisedStreams
+  tickets: StreamTickets
+}
+
+export function notificationHandlers(
+  { notifications, opener, authorised, tickets }: NotificationParts,
+  limits: RateLimits,
+) {
   return {
     cursor: async (ctx) => respondJson(ctx, JSON.stringify({ lastEventId: await notifications.cursor() })),
     since: async (ctx) => {
@@ -22,8 +35,15 @@ export function notificationHandlers(notifications: NotificationService, streams
       }
       ctx.respond = false
       const stream = openSseStream(ctx.res, ctx.state.user.id)
+      authorised.admit(stream, ctx.state.grant)
       // The response has begun: what fails from here on can only end the stream, and its client resumes.
-      await streams.open(stream, lastEventIdOf(ctx)).catch(() => stream.destroy())
+      await opener.open(stream, lastEventIdOf(ctx)).catch(() => stream.destroy())
+    },
+    ticket: async (ctx) => {
+      limits.ticket(ctx.state.user.id)
+      const ticket = await tickets.issue(ctx.state.token)
+      ctx.set('Cache-Control', 'no-store')
+      respondJson(ctx, JSON.stringify(ticket))
     },
   } satisfies Record<string, Handler>
 }

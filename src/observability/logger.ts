@@ -5,7 +5,18 @@ import type { LogLevel } from '../config/config.ts'
 export type { Logger }
 
 /** A wildcard (`*.token`) makes every line eight times as dear as these exact paths. */
-const SECRETS = ['authorization', 'cookie', 'password', 'token', 'accessToken', 'secret', 'db_password', 'msgBody']
+const SECRETS = [
+  'authorization',
+  'cookie',
+  'password',
+  'token',
+  'accessToken',
+  'access_token',
+  'ticket',
+  'secret',
+  'db_password',
+  'msgBody',
+]
 const PARENTS = ['', 'headers.', 'req.headers.', 'body.', 'config.', 'err.', 'err.config.']
 
 const redact = {

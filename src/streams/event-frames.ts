@@ -40,6 +40,11 @@ export class EventFrames {
   }
 }
 
+/** A named event without an id, so that it leaves the client's cursor where it is. */
+export function authExpiringFrame(expiresAt: number): Buffer {
+  return Buffer.from(`event: auth-expiring\ndata: ${JSON.stringify({ expiresAt: new Date(expiresAt) })}\n\n`)
+}
+
 export const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
 
 /** How long the client waits before it reconnects: spread, so that a node's clients do not all come at once. */

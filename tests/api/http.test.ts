@@ -351,11 +351,12 @@ describe('a limit', () => {
         person.post('/api/rooms/create-room', { roomType: 'Group', roomName: 'g', invitedUsers: [alice.id, bob.id] }),
     ],
     ['uploads', 1800, upload],
+    ['tickets', 30, (person) => person.post('/api/sse/ticket')],
   ]
   let url: string
   beforeAll(async () => {
     url = await anotherNode({
-      limits: { sendsPerSecond: 1, sendBurst: 2, searchesPerMinute: 2, roomsPerHour: 2, uploadsPerHour: 2 },
+      limits: { sendsPerSecond: 1, sendBurst: 2, searchesPerMinute: 2, roomsPerHour: 2, uploadsPerHour: 2, ticketsPerMinute: 2 },
     })
   })
 

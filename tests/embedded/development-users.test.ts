@@ -24,6 +24,7 @@ async function verifierFor(dataDirectory: string) {
     leewaySeconds: 0,
     mapSubjects: false,
     keyCooldownSeconds: 1,
+    allowQueryToken: false,
   }
   const verifier = createTokenVerifier(config, { logger: silent })
   onTestFinished(() => verifier.close())

@@ -45,6 +45,7 @@ export class IssuerServer {
       leewaySeconds: 5,
       mapSubjects: false,
       keyCooldownSeconds: 30,
+      allowQueryToken: false,
       ...overrides,
     }
   }

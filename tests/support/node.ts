@@ -144,7 +144,13 @@ export class Service {
         },
         token_issuer: { issuer: this.#issuer.url },
         objects: { directory: join(this.#directory, 'objects') },
-        limits: { sends_per_second: 0, searches_per_minute: 0, rooms_per_hour: 0, uploads_per_hour: 0 },
+        limits: {
+          sends_per_second: 0,
+          searches_per_minute: 0,
+          rooms_per_hour: 0,
+          uploads_per_hour: 0,
+          tickets_per_minute: 0,
+        },
         ...this.#sections,
       }),
     )

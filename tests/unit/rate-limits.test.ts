@@ -11,6 +11,7 @@ const CONFIG: LimitsConfig = {
   searchesPerMinute: 60,
   roomsPerHour: 30,
   uploadsPerHour: 20,
+  ticketsPerMinute: 60,
 }
 
 beforeEach(() => {
@@ -98,6 +99,7 @@ describe('the other limits', () => {
     ['search', 60, 60_000],
     ['createRoom', 30, 3_600_000],
     ['upload', 20, 3_600_000],
+    ['ticket', 60, 60_000],
   ] as const)('%s passes %d in %d ms', (name, count, period) => {
     const limit = createRateLimits(CONFIG)[name]
     expect(passed(limit, 200)).toBe(count)
