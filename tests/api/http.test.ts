@@ -356,7 +356,14 @@ describe('a limit', () => {
   let url: string
   beforeAll(async () => {
     url = await anotherNode({
-      limits: { sendsPerSecond: 1, sendBurst: 2, searchesPerMinute: 2, roomsPerHour: 2, uploadsPerHour: 2, ticketsPerMinute: 2 },
+      limits: {
+        sendsPerSecond: 1,
+        sendBurst: 2,
+        searchesPerMinute: 2,
+        roomsPerHour: 2,
+        uploadsPerHour: 2,
+        ticketsPerMinute: 2,
+      },
     })
   })
 

@@ -13,6 +13,8 @@ export class EventStream {
   lastEventId: string | undefined
   /** Named events: their names. */
   readonly named: string[] = []
+  /** Named events: their frames as they came. */
+  readonly namedFrames: string[] = []
   comments = 0
   retry: number | undefined
   status = 0
@@ -101,7 +103,10 @@ export class EventStream {
     }
     if (data === undefined) return
     if (name === 'message') this.events.push(JSON.parse(data))
-    else this.named.push(name)
+    else {
+      this.named.push(name)
+      this.namedFrames.push(frame)
+    }
   }
 
   #end(): void {

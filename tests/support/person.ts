@@ -64,10 +64,27 @@ export class Person {
 
   /** Opens a stream and waits for its first frame. */
   stream(lastEventId?: string, query = ''): Promise<EventStream> {
-    const headers = { authorization: `Bearer ${this.token}`, ...(lastEventId ? { 'last-event-id': lastEventId } : {}) }
-    const stream = new EventStream(`${this.url}/api/sse${query}`, headers)
+    return this.#open(query, lastEventId, { authorization: `Bearer ${this.token}` }).opened()
+  }
+
+  /** Opens a stream as a browser's EventSource does, with no token in its headers; it may be refused. */
+  async source(query: string, lastEventId?: string): Promise<EventStream> {
+    const stream = this.#open(query, lastEventId, {})
+    await stream.until(() => stream.lastEventId !== undefined || stream.ended, 'an answer')
+    return stream
+  }
+
+  async ticket(): Promise<string> {
+    const { status, body } = await this.post('/api/sse/ticket')
+    if (status !== 200) throw new Error(`ticket answered ${status}: ${JSON.stringify(body)}`)
+    return body.ticket
+  }
+
+  #open(query: string, lastEventId: string | undefined, headers: Record<string, string>): EventStream {
+    const resume = lastEventId === undefined ? {} : { 'last-event-id': lastEventId }
+    const stream = new EventStream(`${this.url}/api/sse${query}`, { ...headers, ...resume })
     this.#streams.push(stream)
-    return stream.opened()
+    return stream
   }
 
   closeStreams(): void {
