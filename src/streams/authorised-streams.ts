@@ -82,7 +82,7 @@ export class AuthorisedStreams {
   /** What was notified for a while was not heard. */
   anythingChanged(): void {
     this.#changes++
-    for (const streams of this.#people.values()) this.#suspect(streams)
+    this.#suspect(this.#all())
   }
 
   async stop(): Promise<void> {
@@ -112,11 +112,13 @@ export class AuthorisedStreams {
     if (streams.size === 0) this.#people.delete(userId)
     this.#unschedule(each)
     this.#suspects.delete(each)
-    const { ticket } = each
-    if (!ticket) return
-    if (this.#tickets.get(ticket.hash) === each) this.#tickets.delete(ticket.hash)
-    // Where this fails, the client that has had nothing yet needs another ticket.
-    if (performance.now() - each.openedAt < OPEN_SECONDS * 1_000) releaseTicket(this.#db, ticket).catch(() => {})
+    if (each.ticket && this.#tickets.get(each.ticket.hash) === each) this.#release(each, each.ticket)
+  }
+
+  /** In time for a client that has had nothing yet and tries again. Where it fails, that one needs another ticket. */
+  #release({ openedAt }: Authorised, ticket: TicketUse): void {
+    this.#tickets.delete(ticket.hash)
+    if (performance.now() - openedAt < OPEN_SECONDS * 1_000) releaseTicket(this.#db, ticket).catch(() => {})
   }
 
   #schedule(each: Authorised, time: number): void {
@@ -154,8 +156,11 @@ export class AuthorisedStreams {
   }
 
   #poll(): void {
-    if (this.#isNotified()) this.#suspect([])
-    else for (const streams of this.#people.values()) this.#suspect(streams)
+    this.#suspect(this.#isNotified() ? [] : this.#all())
+  }
+
+  #all(): Authorised[] {
+    return [...this.#people.values()].flatMap((streams) => [...streams])
   }
 
   #suspect(streams: Iterable<Authorised>): void {

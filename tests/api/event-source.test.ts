@@ -17,10 +17,17 @@ function openSource(person: Person): EventSource {
   })
 }
 
-test('it hears messages only, and after a broken stream what it missed, once', async () => {
-  const [alice, bob] = await ism.people('alice', 'bob')
+/** As a browser's own, which sends no headers but what it remembers. */
+const openByTicket = async (person: Person) => new EventSource(`${person.url}/api/sse?ticket=${await person.ticket()}`)
+
+test.each([
+  ['with a token', openSource],
+  ['with a ticket', openByTicket],
+])('%s it hears messages only, and after a broken stream what it missed, once', async (_, open) => {
+  const round = Math.random().toString(36).slice(2)
+  const [alice, bob] = await ism.people(`alice ${round}`, `bob ${round}`)
   const roomId = await alice.createRoom([bob])
-  const source = openSource(bob)
+  const source = await open(bob)
   const heard: string[] = []
   source.onmessage = ({ data }) => void heard.push(JSON.parse(data).message.msgBody.text)
   const opened = new Promise((resolve) => source.addEventListener('cursor', resolve, { once: true }))

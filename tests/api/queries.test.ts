@@ -1,6 +1,8 @@
 /** Counts the statements that a request sends to PostgreSQL: none of them grows with what there is to list. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { archived } from '../support/archive.ts'
+import type { EventStream } from '../support/event-stream.ts'
+import { appendSystemMessage } from '../support/hearing.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { appendMany } from '../support/many-messages.ts'
 import type { Answer, Person } from '../support/person.ts'
@@ -165,4 +167,22 @@ test('people are searched, and friends listed, in one query', async () => {
 
 test('a known person is not looked up again', async () => {
   expect(await queriesOf(() => alice.get('/api/notifications/cursor'))).toEqual({})
+})
+
+test('a stream opens with one query, by a ticket with two, and with one less where the person has another', async () => {
+  const opened = (open: () => Promise<EventStream>) =>
+    queriesOf(async () => {
+      const stream = await open()
+      const live = Math.random()
+      await appendSystemMessage(ism, [alice], live)
+      await stream.next(({ message }) => message === live)
+      return alice.get('/api/notifications/cursor')
+    })
+  expect(await opened(() => alice.stream())).toEqual({ 'log.memberships': 1 })
+  expect(await opened(() => alice.stream())).toEqual({})
+  const ticket = await bob.ticket()
+  ;[alice, bob] = [bob, alice]
+  expect(await opened(() => alice.source(`?ticket=${ticket}`))).toEqual({ 'tickets.use': 1, 'log.memberships': 1 })
+  const { lastEventId } = await alice.stream()
+  expect(await opened(() => alice.source(`?ticket=${ticket}`, lastEventId))).toEqual({ 'tickets.use': 1 })
 })
