@@ -14,7 +14,7 @@ export type Grant = {
   asOf: number
 }
 
-type Authorised = Grant & { stream: Stream; openedAt: number; isWarned: boolean; due: number }
+type Authorised = Grant & { stream: Stream; openedAt: number; due: number }
 
 const WARN_MS = 60_000
 /** How late the end of a token may be noticed. */
@@ -55,7 +55,7 @@ export class AuthorisedStreams {
 
   /** From here until it is closed. */
   admit(stream: Stream, grant: Grant): void {
-    const each = { ...grant, stream, openedAt: performance.now(), isWarned: false, due: 0 }
+    const each = { ...grant, stream, openedAt: performance.now(), due: 0 }
     const streams = this.#people.get(stream.userId)
     if (streams) streams.add(each)
     else this.#people.set(stream.userId, new Set([each]))
@@ -149,8 +149,7 @@ export class AuthorisedStreams {
     if (end <= now) {
       each.stream.end()
     } else {
-      if (!each.isWarned) each.stream.write(authExpiringFrame(each.expiresAt))
-      each.isWarned = true
+      each.stream.write(authExpiringFrame(each.expiresAt))
       this.#schedule(each, end)
     }
   }
