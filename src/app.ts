@@ -6,7 +6,6 @@ import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
-import { listen as listenToPostgres } from './infra/postgres-listener.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
 import { listProjections } from './log/projection.ts'
@@ -15,7 +14,8 @@ import { Retention } from './log/retention.ts'
 import { createSendBatches } from './log/send-batch.ts'
 import { Tail } from './log/tail.ts'
 import { createLogTransactions, type LogTransactions } from './log/transaction.ts'
-import { LOG_CHANNEL, USER_CHANNEL } from './log/wake-ups.ts'
+import { openPostgresWakeUps } from './log/wake-ups-postgres.ts'
+import type { RedisWakeUps } from './log/wake-ups-redis.ts'
 import { ARCHIVE, createArchive } from './messages/archiver.ts'
 import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
@@ -38,7 +38,7 @@ import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore } from './stores.ts'
+import { openMessageStore, openObjectStore, openRedis } from './stores.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { CurrentUsers } from './users/current-users.ts'
@@ -105,6 +105,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   const verifier = createTokenVerifier(config.tokenIssuer, { logger })
   closing.push(async () => verifier.close())
 
+  const { redisWakeUps } = log
   const refreshMetrics = async () => observe.projectionsRead(await listProjections(db))
   const handlers: Handlers = {
     health: healthHandlers(
@@ -112,6 +113,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
         { name: 'postgres', required: true, check: async () => void (await db.query('health.check', 'select 1')) },
         { name: 'messages', required: false, check: () => store.check() },
         { name: 'objects', required: false, check: () => objects.check() },
+        ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
       ],
       {
         registry: observe.registry,
@@ -166,7 +168,8 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
   // Whoever races it handles it; where nobody does yet, it is no unhandled rejection.
   failed.catch(() => {})
 
-  const currentUsers = new CurrentUsers(db, config.users, () => listener.connected)
+  let redisWakeUps: RedisWakeUps | undefined
+  const currentUsers = new CurrentUsers(db, config.users, () => postgresWakeUps.connected)
   const archive = new Projector(db, createArchive(db, store), observe)
   const tail = new Tail(
     db,
@@ -177,23 +180,38 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
         fail(error)
       },
     },
-    { memoryBytes: config.log.memoryBytes, isWoken: () => listener.connected },
+    {
+      memoryBytes: config.log.memoryBytes,
+      isWoken: () => postgresWakeUps.connected || redisWakeUps?.connected === true,
+    },
   )
   const wake = (seq?: number) => {
     tail.wake(seq)
     archive.wake()
   }
-  const listener = listenToPostgres(config.postgres, [LOG_CHANNEL, USER_CHANNEL], {
-    notified: (channel, payload) => (channel === LOG_CHANNEL ? wake(Number(payload)) : currentUsers.forget(payload)),
+  // Also where Redis wakes: only PostgreSQL tells of changed people, and of what was appended while Redis was away.
+  const postgresWakeUps = openPostgresWakeUps(config.postgres, {
+    woken: wake,
     connected: () => {
       currentUsers.forgetAll()
       wake()
     },
+    userChanged: (userId) => currentUsers.forget(userId),
     failed: observe.listenerFailed,
   })
-  closing.push(() => listener.close())
+  closing.push(() => postgresWakeUps.close())
   await tail.start()
   closing.push(() => tail.stop())
+  redisWakeUps = await openRedis(config.redis, tail.epoch, {
+    woken: wake,
+    connected: () => wake(),
+    failed: observe.redisFailed,
+  })
+  closing.push(async () => redisWakeUps?.close())
+  const committed = (seq: number) => {
+    wake(seq)
+    redisWakeUps?.publish(seq)
+  }
   archive.start()
   closing.push(() => archive.stop())
   return {
@@ -201,8 +219,9 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
     tail,
     failed,
     hub: new Hub(tail, config.streams, observe),
-    transactions: createLogTransactions(db, wake),
-    batches: createSendBatches(db, observe, wake),
+    redisWakeUps,
+    transactions: createLogTransactions(db, committed),
+    batches: createSendBatches(db, observe, committed),
   }
 }
 

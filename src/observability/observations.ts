@@ -10,12 +10,13 @@ export function createObservations(logger: Logger) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createMetrics(registry)
-  let lastFailure = 0
+  const lastWarned = new Map<string, number>()
 
   /** A store that is down fails every call; once in five seconds is enough to say so. */
   function warnSeldom(error: unknown, message: string): void {
-    if (Date.now() - lastFailure < 5_000) return
-    lastFailure = Date.now()
+    const now = performance.now()
+    if (now - (lastWarned.get(message) ?? Number.NEGATIVE_INFINITY) < 5_000) return
+    lastWarned.set(message, now)
     logger.warn({ err: error }, message)
   }
 
@@ -33,6 +34,9 @@ export function createObservations(logger: Logger) {
     },
     listenerFailed(error: Error): void {
       warnSeldom(error, 'wake-ups are interrupted: polling until they are back')
+    },
+    redisFailed(error: Error): void {
+      warnSeldom(error, 'Redis does not answer: PostgreSQL wakes alone until it does')
     },
     batchAppended(sends: number, waitMs: number, commitMs: number): void {
       metrics.batchSize.observe(sends)
