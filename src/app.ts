@@ -24,9 +24,9 @@ import { notificationHandlers } from './notifications/notification-handlers.ts'
 import { NotificationService } from './notifications/notification-service.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
-import type { Logger } from './observability/logger.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
 import { createObservations, type Observations } from './observability/observations.ts'
+import type { MetricsSnapshot } from './observability/scrape.ts'
 import { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import { RelationshipService } from './relationships/relationship-service.ts'
 import { ReadStates } from './rooms/read-states.ts'
@@ -49,6 +49,7 @@ export type App = {
   address: { host: string; port: number }
   /** Rejects where ISM cannot go on. */
   failed: Promise<never>
+  metrics(): Promise<MetricsSnapshot>
   /** Finishes what runs, ends the streams so that clients resume elsewhere, and closes the stores. */
   close(): Promise<void>
 }
@@ -65,7 +66,7 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
   for (let attempt = 1; ; attempt++) {
     await prepareDatabase(config.postgres, options)
     try {
-      return await startPrepared(config, options.logger)
+      return await startPrepared(config, options)
     } catch (error) {
       // A database that answered and was gone again before it was used is waited for like one that is not there yet.
       if (!isUnavailable(error) || attempt === START_ATTEMPTS) throw error
@@ -73,21 +74,21 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
   }
 }
 
-async function startPrepared(config: Config, logger: Logger): Promise<App> {
+async function startPrepared(config: Config, options: StartOptions): Promise<App> {
   const closing: Closing = []
   const close = async () => {
     for (const each of closing.splice(0).reverse()) await each()
   }
   try {
-    const { address, failed } = await start(config, logger, closing)
-    return { address, failed, close }
+    return { ...(await start(config, options, closing)), close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function start(config: Config, logger: Logger, closing: Closing): Promise<Pick<App, 'address' | 'failed'>> {
+async function start(config: Config, options: StartOptions, closing: Closing): Promise<Omit<App, 'close'>> {
+  const { logger } = options
   const observe = createObservations(logger)
   const db = openDatabase(config.postgres, observe)
   closing.push(() => db.close())
@@ -106,7 +107,12 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   closing.push(async () => verifier.close())
 
   const { redisWakeUps } = log
-  const refreshMetrics = async () => observe.projectionsRead(await listProjections(db))
+  const readMetrics = async () => {
+    // The other metrics matter most when the database is down.
+    await listProjections(db).then(observe.projectionsRead, () => {})
+    return observe.registry
+  }
+  const scrape = options.scrape ?? (async () => (await readMetrics()).metrics())
   const handlers: Handlers = {
     health: healthHandlers(
       [
@@ -115,11 +121,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
         { name: 'objects', required: false, check: () => objects.check() },
         ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
       ],
-      {
-        registry: observe.registry,
-        token: config.metrics.token,
-        refresh: refreshMetrics,
-      },
+      { token: config.metrics.token, scrape },
     ),
     objects: { get: (ctx) => serveObject(ctx, objects, String(ctx.params['key'])) },
     users: userHandlers(new UserService(db), limits),
@@ -143,7 +145,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   }
   startMaintenance(config, db, observe, { transactions: log.transactions, images }, closing)
 
-  const metrics = await serveMetrics(config.metrics, observe.registry, refreshMetrics)
+  const metrics = await serveMetrics(config.metrics, scrape)
   if (metrics) closing.push(() => metrics.close())
   const router = createRouter(handlers, authentication(verifier, log.currentUsers))
   const koa = createKoa(router, config.server.corsOrigins, logger, observe)
@@ -155,8 +157,8 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
     await drained
     await log.batches.idle()
   })
-  logger.info(server.address, 'listening')
-  return { address: server.address, failed: log.failed }
+  const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
+  return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
 }
 
 /** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */

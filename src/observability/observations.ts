@@ -123,7 +123,12 @@ function createMetrics(registry: Registry) {
       registers,
     }),
     tailEvents: new Counter({ name: 'ism_tail_events_total', help: 'Events read from the log.', registers }),
-    tailPosition: new Gauge({ name: 'ism_tail_position', help: 'seq of the newest event read.', registers }),
+    tailPosition: new Gauge({
+      name: 'ism_tail_position',
+      help: 'seq of the newest event read.',
+      aggregator: 'min',
+      registers,
+    }),
     projectionEvents: new Counter({
       name: 'ism_projection_events_total',
       help: 'Events that this node worked off, by projection.',
@@ -134,12 +139,14 @@ function createMetrics(registry: Registry) {
       name: 'ism_projection_lag',
       help: "How far a projection is behind the log's head, in seq.",
       labelNames: ['name'],
+      aggregator: 'max',
       registers,
     }),
     projectionLagSeconds: new Gauge({
       name: 'ism_projection_lag_seconds',
       help: "For how long a projection's next event has waited.",
       labelNames: ['name'],
+      aggregator: 'max',
       registers,
     }),
     streams: new Gauge({ name: 'ism_streams', help: 'Live streams on this node.', registers }),
