@@ -1,4 +1,6 @@
 /** The composition root: the one place that names concrete adapters and ties every part to what it uses. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import { createTokenVerifier } from './auth/token-verifier.ts'
 import type { Config } from './config/config.ts'
 import { authentication } from './http/authenticate.ts'
@@ -27,6 +29,10 @@ import { serveObject } from './objects/serve-object.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
 import { createObservations, type Observations } from './observability/observations.ts'
 import type { MetricsSnapshot } from './observability/scrape.ts'
+import { NodePresence } from './presence/node-presence.ts'
+import { reapNodes } from './presence/node-repository.ts'
+import { presenceHandlers } from './presence/presence-handlers.ts'
+import { PresenceService } from './presence/presence-service.ts'
 import { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import { RelationshipService } from './relationships/relationship-service.ts'
 import { ReadStates } from './rooms/read-states.ts'
@@ -98,7 +104,8 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const urls = createObjectUrls(config.objects)
   const { store, close: closeStore } = await openMessageStore(config.messages, db, logger)
   closing.push(closeStore)
-  const log = await startLog(config, db, observe, store, closing)
+  const holder = randomUUID()
+  const log = await startLog(config, db, observe, store, holder, closing)
 
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
@@ -142,7 +149,9 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     ),
     messages: messageHandlers(new MessageService(db, log.batches, store), limits),
     notifications: notificationHandlers(new NotificationService(db), createStreamOpener(db, log.tail, log.hub)),
+    presence: presenceHandlers(new PresenceService(db)),
   }
+  startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
   startMaintenance(config, db, observe, { transactions: log.transactions, images }, closing)
 
   const metrics = await serveMetrics(config.metrics, scrape)
@@ -162,7 +171,14 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
 }
 
 /** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
-async function startLog(config: Config, db: Database, observe: Observations, store: MessageStore, closing: Closing) {
+async function startLog(
+  config: Config,
+  db: Database,
+  observe: Observations,
+  store: MessageStore,
+  holder: string,
+  closing: Closing,
+) {
   let fail: (error: Error) => void = () => {}
   const failed = new Promise<never>((_, reject) => {
     fail = reject
@@ -172,7 +188,7 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
 
   let redisWakeUps: RedisWakeUps | undefined
   const currentUsers = new CurrentUsers(db, config.users, () => postgresWakeUps.connected)
-  const archive = new Projector(db, createArchive(db, store), observe)
+  const archive = new Projector(db, createArchive(db, store), observe, holder)
   const tail = new Tail(
     db,
     {
@@ -227,6 +243,20 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
   }
 }
 
+/** Tells the other nodes who is connected here, and how far the tail is. */
+function startPresence(
+  db: Database,
+  observe: Observations,
+  { tail, hub }: { tail: Tail; hub: Hub },
+  identity: { name: string; holder: string },
+  closing: Closing,
+): void {
+  const presence = new NodePresence(db, { ...identity, tailSeq: () => tail.position }, observe)
+  hub.watch(presence)
+  presence.start()
+  closing.push(() => presence.stop())
+}
+
 function startMaintenance(
   config: Config,
   db: Database,
@@ -239,6 +269,7 @@ function startMaintenance(
     db,
     [
       { name: 'retention', run: async () => observe.partitionsDropped(await retention.run()) },
+      { name: 'presence', run: () => reapNodes(db) },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },
     ],
     observe,

@@ -1,5 +1,4 @@
 /** Runs one projection on one node at a time: waits for its lease, then works the log off in order. */
-import { randomUUID } from 'node:crypto'
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogEvent } from './event.ts'
 import { readEvents, readLogState } from './log-repository.ts'
@@ -28,7 +27,7 @@ export class Projector {
   readonly #db: Queryable
   readonly #projection: Projection
   readonly #observe: ProjectorObserver
-  readonly #holder = randomUUID()
+  readonly #holder: string
   #lease: Lease | undefined
   /** When the lease was last asked for, by the monotonic clock; a frozen node's is not fresh when it wakes. */
   #prolongedAt = 0
@@ -37,8 +36,10 @@ export class Projector {
   #stopped = false
   #running: Promise<void> | undefined
 
-  constructor(db: Queryable, projection: Projection, observe: ProjectorObserver) {
+  /** @param holder what this node is called, a UUID */
+  constructor(db: Queryable, projection: Projection, observe: ProjectorObserver, holder: string) {
     this.#db = db
+    this.#holder = holder
     this.#projection = projection
     this.#observe = observe
   }
