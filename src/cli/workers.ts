@@ -6,6 +6,7 @@ import type { Logger } from '../observability/logger.ts'
 import { serveMetrics } from '../observability/metrics-server.ts'
 import { type MetricsSnapshot, sumOf } from '../observability/scrape.ts'
 import { prepareDatabase, type StartOptions } from '../start-up.ts'
+import { closeWhatIsNotTaken } from './handed-over.ts'
 import type { Address, FromWorker, ToWorker } from './worker-messages.ts'
 
 export type Workers = {
@@ -139,6 +140,7 @@ class WorkerPool {
     // The same program once more; structured clones keep what is undefined.
     cluster.setupPrimary({ args: ['worker', String(place.number)], serialization: 'advanced' })
     const worker = cluster.fork()
+    closeWhatIsNotTaken(worker)
     place.worker = worker
     place.listening = false
     place.startedAt = performance.now()

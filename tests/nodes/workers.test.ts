@@ -1,5 +1,8 @@
 /** `ism serve --workers`: processes that are one service on one port, replaced when they die, ended together. */
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { Ledger } from '../support/ledger.ts'
@@ -8,7 +11,7 @@ import { Reader, sendPersistently } from '../support/persistent-clients.ts'
 import type { Person } from '../support/person.ts'
 import { descendantsOf, type KnownProcess, stillThere } from '../support/process-table.ts'
 import { endProcesses, startIsmProcess, type TestProcess } from '../support/test-process.ts'
-import { createGroup } from './everywhere.ts'
+import { createGroup, pause } from './everywhere.ts'
 
 const METRICS_TOKEN = 'metrics-token'
 
@@ -23,6 +26,7 @@ const linesOf = ({ stdout }: TestProcess) =>
   stdout
     .split('\n')
     .slice(0, -1)
+    .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as LogLine)
 
 const isListening = (output: string) => output.includes('"msg":"listening"')
@@ -76,7 +80,7 @@ test('they listen on one free port, say so once, and share out the streams', asy
   expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
-test('one that is killed is replaced, and loses nothing', async () => {
+test('one that is killed is replaced, and loses nothing', { timeout: 60_000 }, async () => {
   const { primary, url } = await start(2)
   const people = await peopleAt(url, 12)
   const ledger = new Ledger()
@@ -85,9 +89,13 @@ test('one that is killed is replaced, and loses nothing', async () => {
   const readers = await Promise.all(people.map((person) => Reader.open(person)))
   let over = false
   const sending = people.map(async (person, n) => {
-    for (let turn = 0; !over; turn++)
+    for (let turn = 0; !over; turn++) {
       ledger.record((await sendPersistently(person, [url], roomId, `${n}, ${turn}`)).message)
+      await pause(20)
+    }
   })
+  // Whoever ends them learns of it.
+  for (const each of sending) each.catch(() => {})
   for (let kills = 1; kills <= 2; kills++) {
     const [victim] = await workersOf(primary)
     process.kill(victim?.pid ?? 0, 'SIGKILL')
@@ -132,6 +140,24 @@ test('none is left where the primary process is killed', async () => {
   await eventually('they are gone', async () => (await stillThere(workers)).length === 0)
 })
 
+test('who was connected to one that hung and died is cut off, and so reconnects', async () => {
+  const { primary, url } = await start(2)
+  const [hung] = await workersOf(primary)
+  process.kill(hung?.pid ?? 0, 'SIGSTOP')
+  const asked = Array.from({ length: 6 }, () => fetch(`${url}/health`, { headers: { connection: 'close' } }))
+  const answers = Promise.allSettled(asked)
+  // All but what was handed to the one that hangs.
+  await Promise.any(asked)
+  await eventually('the others are answered', async () => {
+    const done = linesOf(primary).filter(({ msg, path }) => msg === 'request' && path === '/health')
+    return done.length >= 5
+  })
+  process.kill(hung?.pid ?? 0, 'SIGKILL')
+  const outcomes = (await answers).map(({ status }) => status)
+  expect(outcomes.filter((status) => status === 'rejected').length).toBeLessThanOrEqual(1)
+  expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
 test('one that hangs is killed when all are to end, and that is a failure', async () => {
   const { primary } = await start(2)
   const workers = await workersOf(primary)
@@ -156,6 +182,18 @@ test('a start that is hopeless is given up, in a line, by all of them', async ()
   } finally {
     other.close()
   }
+})
+
+test('embedded mode runs several, too, and leaves nothing behind', { timeout: 60_000 }, async () => {
+  const data = await mkdtemp(join(tmpdir(), 'ism-workers-'))
+  const primary = await startIsmProcess(['serve', '--embedded', '--port', '0', '--workers', '2', '--data', data])
+  const url = await primary.until('where it is', (output) => /^ISM listens on (\S+)$/m.exec(output)?.[1], 40_000)
+  const all = await descendantsOf(primary.pid)
+  expect(await (await fetch(`${url}/health`)).text()).toBe('Healthy')
+  expect(linesOf(primary).filter(({ msg }) => msg === 'listening')).toMatchObject([{ workers: 2 }])
+  expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  await eventually('all are gone', async () => (await stillThere(all)).length === 0)
+  await rm(data, { recursive: true })
 })
 
 test('a worker is nothing to start by hand', async () => {

@@ -1,5 +1,10 @@
 /** Wake-ups over a real Redis: the contract, its shared use, its outages, and what an operator sees of it. */
+import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect } from 'node:net'
+import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import { expect, test } from 'vitest'
 import { openRedisWakeUps } from '../../src/log/wake-ups-redis.ts'
 import { describeWakeUps, type WakeUpServer } from '../contract/wake-ups.contract.ts'
@@ -9,6 +14,7 @@ import { startIsm, type TestIsm } from '../support/ism.ts'
 
 import { describeWith } from '../support/services.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { startIsmProcess } from '../support/test-process.ts'
 
 describeWith(['ISM_TEST_REDIS_URL'], 'Redis', ({ ISM_TEST_REDIS_URL }) => {
   const direct = new URL(ISM_TEST_REDIS_URL)
@@ -136,20 +142,38 @@ describeWith(['ISM_TEST_REDIS_URL'], 'Redis', ({ ISM_TEST_REDIS_URL }) => {
     }
   })
 
+  test('rediss:// is TLS, and checks whose certificate it is', async () => {
+    const cwd = await directoryWith()
+    const subject = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=redis']
+    const names = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', 'redis.key', '-out', 'redis.pem']
+    execFileSync('openssl', ['req', ...subject, ...names], { cwd, stdio: 'ignore' })
+    const [key, cert] = ['redis.key', 'redis.pem'].map((name) => readFileSync(join(cwd, name)))
+    // Redis itself speaks no TLS here: a terminator before it does.
+    const server = createTlsServer({ key, cert }, (socket) => {
+      const upstream = connect(Number(direct.port || 6379), direct.hostname)
+      for (const each of [socket, upstream]) each.on('error', () => {})
+      socket.pipe(upstream).pipe(socket)
+    })
+    server.on('tlsClientError', () => {})
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `rediss://127.0.0.1:${(server.address() as AddressInfo).port}`
+    writeFileSync(join(cwd, 'production.config.toml'), configurationWith(url))
+    const path = process.env['PATH'] ?? ''
+    const [trusting, strange] = await Promise.all(
+      [{ NODE_EXTRA_CA_CERTS: join(cwd, 'redis.pem') }, {}].map(async (more) => {
+        const check = await startIsmProcess(['check-config', '--connect'], { cwd, env: { PATH: path, ...more } })
+        await check.exited
+        return check.stdout
+      }),
+    )
+    server.close()
+    expect(trusting).toMatch(/^ok {6}Redis +\d+ ms {2}Redis \d+\.\d+/m)
+    expect(strange).toMatch(/^failed {2}Redis +\d+ ms {2}.*certificate/m)
+  })
+
   test('check-config --connect tries it, and shows nothing of its url', async () => {
     const check = async (url: string) => {
-      const cwd = await directoryWith({
-        'production.config.toml': `redis_cache_url = "${url}"
-[user_db_config]
-db_host = "127.0.0.1"
-db_port = 1
-db_user = "ism"
-db_password = ""
-db_name = "ism"
-[token_issuer]
-issuer = "http://127.0.0.1:1"
-`,
-      })
+      const cwd = await directoryWith({ 'production.config.toml': configurationWith(url) })
       const { stdout, stderr } = await run(['check-config', '--connect'], { cwd })
       return stdout + stderr
     }
@@ -163,6 +187,18 @@ issuer = "http://127.0.0.1:1"
     expect(await check('redis://127.0.0.1:1')).toMatch(/^failed {2}Redis .*ECONNREFUSED/m)
   })
 })
+
+/** Nothing else in it answers. */
+const configurationWith = (url: string) => `redis_cache_url = "${url}"
+[user_db_config]
+db_host = "127.0.0.1"
+db_port = 1
+db_user = "ism"
+db_password = ""
+db_name = "ism"
+[token_issuer]
+issuer = "http://127.0.0.1:1"
+`
 
 type Readiness = { stores: { name: string; required: boolean; ok: boolean }[] }
 
