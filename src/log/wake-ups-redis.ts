@@ -3,7 +3,7 @@ import { openRedis } from '../infra/redis.ts'
 import type { WakeUpHandlers, WakeUps } from './wake-ups.ts'
 
 export type RedisWakeUps = WakeUps & {
-  /** Rejects where Redis does not answer. */
+  /** Rejects where Redis does not answer, or does not let this node listen. */
   check(): Promise<void>
 }
 
@@ -64,6 +64,7 @@ export function openRedisWakeUps(url: string, epoch: string, handlers: WakeUpHan
     },
     async check() {
       await client.ping()
+      if (!subscribed) throw new Error('Redis refuses the subscription')
     },
     async close() {
       closed = true

@@ -9,8 +9,8 @@ import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Person } from '../support/person.ts'
 import { expectRefusal } from '../support/refusal.ts'
 
-/** Who is connected where is known everywhere within this. */
-const KNOWN_MS = 2_000
+/** Two seconds are promised; a busy machine may be late by as much. */
+const KNOWN_MS = 4_000
 
 let ism: TestIsm
 let db: ReturnType<typeof openDatabase>
@@ -130,10 +130,10 @@ test('a node whose lease was lost, or that PostgreSQL has forgotten, tells all o
   await ism.sql.query(`update node set lease_until = now() - interval '1 second'`)
   expect((await presenceOf(alice, bob)).body).toEqual(SEEN)
   await reapNodes(db)
-  await vi.waitFor(async () => expect((await presenceOf(alice, bob)).body).toEqual(ONLINE), 6_000)
+  await vi.waitFor(async () => expect((await presenceOf(alice, bob)).body).toEqual(ONLINE), 8_000)
   // What a crash of PostgreSQL does to tables that are not logged.
   await ism.sql.query('truncate node, presence')
-  await vi.waitFor(async () => expect((await presenceOf(alice, bob)).body).toEqual(ONLINE), 6_000)
+  await vi.waitFor(async () => expect((await presenceOf(alice, bob)).body).toEqual(ONLINE), 8_000)
 })
 
 test('who of many is online is one question, and 10,000 who come at once are a few short statements', async () => {

@@ -120,7 +120,8 @@ test(`with ${STREAMS} streams: they go on where they were, without loss and in o
     slowest = Math.max(slowest, performance.now() - started)
     await pause(100)
   }
-  expect(slowest).toBeLessThan(2_500)
+  // Two seconds at most, and what a busy machine takes.
+  expect(slowest).toBeLessThan(4_000)
   a.signal('SIGCONT')
   // It says how far behind it was, and that it is so no longer.
   await a.process.until('its tail', (output) => output.includes('the tail is behind the log'))
@@ -157,7 +158,7 @@ test('who was connected to it is offline within 10 seconds, and online when it w
   const c = await service.node()
   const streams = await Promise.all([onFrozen.at(a.url).stream(), onKilled.at(c.url).stream()])
   const isOnline = async ({ id }: Person) => expectOk(await watcher.get(`/api/users/${id}/presence`)).online
-  for (const person of [onFrozen, onKilled]) await eventually(`${person.name} is online`, () => isOnline(person), 2_500)
+  for (const person of [onFrozen, onKilled]) await eventually(`${person.name} is online`, () => isOnline(person), 4_000)
   const sinceAt = performance.now()
   a.signal('SIGSTOP')
   await c.kill('SIGKILL')
@@ -170,5 +171,5 @@ test('who was connected to it is offline within 10 seconds, and online when it w
   await eventually('they are back', () => isOnline(onFrozen), 5_000)
   expect(await isOnline(onKilled)).toBe(false)
   for (const stream of streams) stream.close()
-  await eventually('they are gone', async () => !(await isOnline(onFrozen)), 2_500)
+  await eventually('they are gone', async () => !(await isOnline(onFrozen)), 4_000)
 })

@@ -109,15 +109,16 @@ describeWith(['ISM_TEST_REDIS_URL'], 'Redis', ({ ISM_TEST_REDIS_URL }) => {
         })
 
       await ready(true)
-      expect((await delays())[4]).toBeLessThan(60)
+      const isWoken = async () => ((await delays())[4] ?? Number.POSITIVE_INFINITY) < 60
+      await eventually('it wakes', isWoken, 20_000)
       await proxy.refuse()
       await ready(false)
       const polled = await delays()
-      expect(polled[8]).toBeLessThan(1_500)
+      expect(polled[8]).toBeLessThan(4_000)
       expect(polled[4]).toBeGreaterThan(60)
       await proxy.pass()
       await ready(true)
-      await eventually('it wakes again', async () => ((await delays())[4] ?? 1_000) < 60, 30_000)
+      await eventually('it wakes again', isWoken, 20_000)
       const texts = stream.ofType('ChatMessage').map(({ seq }) => seq)
       expect(texts).toEqual([...new Set(texts)].sort((one, other) => one - other))
     } finally {
