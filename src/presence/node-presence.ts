@@ -94,14 +94,14 @@ export class NodePresence {
       const came = batch.filter((userId) => this.#connected.has(userId) && !this.#stored.has(userId))
       const went = batch.filter((userId) => !this.#connected.has(userId))
       this.#beatAt = performance.now()
-      const lag = await beat(this.#db, id, this.#options.tailSeq(), came, went).catch((error: unknown) => {
+      const { taken, tail } = await beat(this.#db, id, this.#options.tailSeq(), came, went).catch((error: unknown) => {
         this.#notTakenDown(batch)
         throw error
       })
-      if (lag) {
+      this.#observe.tailLagged(tail)
+      if (taken) {
         for (const userId of came) this.#stored.add(userId)
         for (const userId of went) this.#stored.delete(userId)
-        this.#observe.tailLagged(lag)
       } else {
         this.#notTakenDown(batch)
         this.#id = undefined

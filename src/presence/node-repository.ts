@@ -11,6 +11,9 @@ export type NodeIdentity = { id: string; name: string; holder: string }
 /** How far a tail was behind the log's head, in `seq` and in time. */
 export type TailLag = { events: number; seconds: number }
 
+/** `taken`: false where the node's lease has ended, or PostgreSQL has forgotten it; then nothing was taken down. */
+export type Beat = { taken: boolean; tail: TailLag }
+
 export async function insertNode(db: Queryable, { id, name, holder }: NodeIdentity): Promise<void> {
   await db.query(
     'nodes.insert',
@@ -23,26 +26,18 @@ export async function insertNode(db: Queryable, { id, name, holder }: NodeIdenti
 /**
  * Prolongs the node's lease and takes down who came and who went since the last time. What waits for the node's row
  * sees it as its last holder left it, so that nothing comes in once it has ended.
- *
- * @returns undefined where the node's lease has ended, or PostgreSQL has forgotten it; nothing was taken down then
  */
-export async function beat(
-  db: Queryable,
-  id: string,
-  tailSeq: number,
-  came: string[],
-  went: string[],
-): Promise<TailLag | undefined> {
-  const [lag] = await db.query<TailLag>(
+export async function beat(db: Queryable, id: string, tailSeq: number, came: string[], went: string[]): Promise<Beat> {
+  const [row] = await db.query<TailLag & { taken: boolean }>(
     'nodes.beat',
-    `with here as (
-      update node n set lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
-        tail_seq = $2, tail_lag = log.lag, tail_lag_seconds = log.seconds
-      from (select
-        greatest(0, (select e.seq from event e order by e.seq desc limit 1) - $2::bigint) as lag,
+    `with tail as materialized (
+      select greatest(0, (select e.seq from event e order by e.seq desc limit 1) - $2::bigint) as lag,
         coalesce((select greatest(0, extract(epoch from clock_timestamp() - e.logged_at)) from event e
-          where e.seq > $2 order by e.seq limit 1), 0) as seconds) log
-      where n.id = $1 and not n.ended returning n.id, n.tail_lag, n.tail_lag_seconds),
+          where e.seq > $2 order by e.seq limit 1), 0)::float8 as seconds),
+    here as (
+      update node n set lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
+        tail_seq = $2, tail_lag = tail.lag, tail_lag_seconds = tail.seconds
+      from tail where n.id = $1 and not n.ended returning n.id),
     came as (
       insert into presence (user_id, node_id)
       select u.id, here.id from here cross join unnest($3::uuid[]) as u(id) on conflict do nothing),
@@ -52,10 +47,12 @@ export async function beat(
       insert into last_seen (user_id, seen_at)
       select u.id, clock_timestamp() from here cross join app_user u where u.id = any($4::uuid[]) order by u.id
       on conflict (user_id) do update set seen_at = greatest(last_seen.seen_at, excluded.seen_at))
-    select tail_lag as events, tail_lag_seconds as seconds from here`,
+    select exists (select from here) as taken, lag as events, seconds from tail`,
     [id, tailSeq, came, went],
   )
-  return lag
+  if (!row) throw new Error('a beat returned no row')
+  const { taken, ...tail } = row
+  return { taken, tail }
 }
 
 /** At once, however many people are connected to it: they were seen until now. */
