@@ -1,4 +1,6 @@
 /** The composition root: the one place that names concrete adapters and ties every part to what it uses. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import { createTokenVerifier } from './auth/token-verifier.ts'
 import type { Config } from './config/config.ts'
 import { authentication, streamAuthentication } from './http/authenticate.ts'
@@ -6,7 +8,6 @@ import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
-import { listen as listenToPostgres } from './infra/postgres-listener.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
 import { listProjections } from './log/projection.ts'
@@ -15,7 +16,8 @@ import { Retention } from './log/retention.ts'
 import { createSendBatches } from './log/send-batch.ts'
 import { Tail } from './log/tail.ts'
 import { createLogTransactions, type LogTransactions } from './log/transaction.ts'
-import { LOG_CHANNEL, TICKET_CHANNEL, USER_CHANNEL } from './log/wake-ups.ts'
+import { openPostgresWakeUps } from './log/wake-ups-postgres.ts'
+import type { RedisWakeUps } from './log/wake-ups-redis.ts'
 import { ARCHIVE, createArchive } from './messages/archiver.ts'
 import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
@@ -24,9 +26,13 @@ import { notificationHandlers } from './notifications/notification-handlers.ts'
 import { NotificationService } from './notifications/notification-service.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
-import type { Logger } from './observability/logger.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
 import { createObservations, type Observations } from './observability/observations.ts'
+import type { MetricsSnapshot } from './observability/scrape.ts'
+import { NodePresence } from './presence/node-presence.ts'
+import { reapNodes } from './presence/node-repository.ts'
+import { presenceHandlers } from './presence/presence-handlers.ts'
+import { PresenceService } from './presence/presence-service.ts'
 import { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import { RelationshipService } from './relationships/relationship-service.ts'
 import { ReadStates } from './rooms/read-states.ts'
@@ -38,7 +44,7 @@ import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore } from './stores.ts'
+import { openMessageStore, openObjectStore, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -51,6 +57,7 @@ export type App = {
   address: { host: string; port: number }
   /** Rejects where ISM cannot go on. */
   failed: Promise<never>
+  metrics(): Promise<MetricsSnapshot>
   /** Finishes what runs, ends the streams so that clients resume elsewhere, and closes the stores. */
   close(): Promise<void>
 }
@@ -67,7 +74,7 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
   for (let attempt = 1; ; attempt++) {
     await prepareDatabase(config.postgres, options)
     try {
-      return await startPrepared(config, options.logger)
+      return await startPrepared(config, options)
     } catch (error) {
       // A database that answered and was gone again before it was used is waited for like one that is not there yet.
       if (!isUnavailable(error) || attempt === START_ATTEMPTS) throw error
@@ -75,21 +82,21 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
   }
 }
 
-async function startPrepared(config: Config, logger: Logger): Promise<App> {
+async function startPrepared(config: Config, options: StartOptions): Promise<App> {
   const closing: Closing = []
   const close = async () => {
     for (const each of closing.splice(0).reverse()) await each()
   }
   try {
-    const { address, failed } = await start(config, logger, closing)
-    return { address, failed, close }
+    return { ...(await start(config, options, closing)), close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function start(config: Config, logger: Logger, closing: Closing): Promise<Pick<App, 'address' | 'failed'>> {
+async function start(config: Config, options: StartOptions, closing: Closing): Promise<Omit<App, 'close'>> {
+  const { logger } = options
   const observe = createObservations(logger)
   const db = openDatabase(config.postgres, observe)
   closing.push(() => db.close())
@@ -99,7 +106,8 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   const urls = createObjectUrls(config.objects)
   const { store, close: closeStore } = await openMessageStore(config.messages, db, logger)
   closing.push(closeStore)
-  const log = await startLog(config, db, observe, store, closing)
+  const holder = randomUUID()
+  const log = await startLog(config, db, observe, store, holder, closing)
 
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
@@ -108,19 +116,22 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   closing.push(async () => verifier.close())
 
   const tickets = new StreamTickets(db, config.tokenIssuer.leewaySeconds)
-  const refreshMetrics = async () => observe.projectionsRead(await listProjections(db))
+  const { redisWakeUps } = log
+  const readMetrics = async () => {
+    // The other metrics matter most when the database is down.
+    await listProjections(db).then(observe.projectionsRead, () => {})
+    return observe.registry
+  }
+  const scrape = options.scrape ?? (async () => (await readMetrics()).metrics())
   const handlers: Handlers = {
     health: healthHandlers(
       [
         { name: 'postgres', required: true, check: async () => void (await db.query('health.check', 'select 1')) },
         { name: 'messages', required: false, check: () => store.check() },
         { name: 'objects', required: false, check: () => objects.check() },
+        ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
       ],
-      {
-        registry: observe.registry,
-        token: config.metrics.token,
-        refresh: refreshMetrics,
-      },
+      { token: config.metrics.token, scrape },
     ),
     objects: { get: (ctx) => serveObject(ctx, objects, String(ctx.params['key'])) },
     users: userHandlers(new UserService(db), limits),
@@ -149,10 +160,12 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
       },
       limits,
     ),
+    presence: presenceHandlers(new PresenceService(db)),
   }
+  startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
   startMaintenance(config, db, observe, { transactions: log.transactions, images, tickets }, closing)
 
-  const metrics = await serveMetrics(config.metrics, observe.registry, refreshMetrics)
+  const metrics = await serveMetrics(config.metrics, scrape)
   if (metrics) closing.push(() => metrics.close())
   const router = createRouter(
     handlers,
@@ -172,12 +185,19 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
     await drained
     await log.batches.idle()
   })
-  logger.info(server.address, 'listening')
-  return { address: server.address, failed: log.failed }
+  const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
+  return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
 }
 
 /** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
-async function startLog(config: Config, db: Database, observe: Observations, store: MessageStore, closing: Closing) {
+async function startLog(
+  config: Config,
+  db: Database,
+  observe: Observations,
+  store: MessageStore,
+  holder: string,
+  closing: Closing,
+) {
   let fail: (error: Error) => void = () => {}
   const failed = new Promise<never>((_, reject) => {
     fail = reject
@@ -185,13 +205,14 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
   // Whoever races it handles it; where nobody does yet, it is no unhandled rejection.
   failed.catch(() => {})
 
-  const currentUsers = new CurrentUsers(db, config.users, () => listener.connected)
+  let redisWakeUps: RedisWakeUps | undefined
+  const currentUsers = new CurrentUsers(db, config.users, () => postgresWakeUps.connected)
   const authorised = new AuthorisedStreams(db, {
     leewaySeconds: config.tokenIssuer.leewaySeconds,
-    isNotified: () => listener.connected,
+    isNotified: () => postgresWakeUps.connected,
   })
   closing.push(() => authorised.stop())
-  const archive = new Projector(db, createArchive(db, store), observe)
+  const archive = new Projector(db, createArchive(db, store), observe, holder)
   const tail = new Tail(
     db,
     {
@@ -201,32 +222,43 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
         fail(error)
       },
     },
-    { memoryBytes: config.log.memoryBytes, isWoken: () => listener.connected },
+    {
+      memoryBytes: config.log.memoryBytes,
+      isWoken: () => postgresWakeUps.connected || redisWakeUps?.connected === true,
+    },
   )
   const wake = (seq?: number) => {
     tail.wake(seq)
     archive.wake()
   }
-  const heard: Record<string, (payload: string) => void> = {
-    [LOG_CHANNEL]: (seq) => wake(Number(seq)),
-    [USER_CHANNEL]: (userId) => {
-      currentUsers.forget(userId)
-      authorised.personChanged(userId)
-    },
-    [TICKET_CHANNEL]: (ticket) => authorised.ticketUsed(ticket),
-  }
-  const listener = listenToPostgres(config.postgres, Object.keys(heard), {
-    notified: (channel, payload) => heard[channel]?.(payload),
+  // Also where Redis wakes: only PostgreSQL tells of changed people, and of what was appended while Redis was away.
+  const postgresWakeUps = openPostgresWakeUps(config.postgres, {
+    woken: wake,
     connected: () => {
       currentUsers.forgetAll()
       authorised.anythingChanged()
       wake()
     },
+    userChanged: (userId) => {
+      currentUsers.forget(userId)
+      authorised.personChanged(userId)
+    },
+    ticketUsed: (ticket) => authorised.ticketUsed(ticket),
     failed: observe.listenerFailed,
   })
-  closing.push(() => listener.close())
+  closing.push(() => postgresWakeUps.close())
   await tail.start()
   closing.push(() => tail.stop())
+  redisWakeUps = await openRedis(config.redis, tail.epoch, {
+    woken: wake,
+    connected: () => wake(),
+    failed: observe.redisFailed,
+  })
+  closing.push(async () => redisWakeUps?.close())
+  const committed = (seq: number) => {
+    wake(seq)
+    redisWakeUps?.publish(seq)
+  }
   archive.start()
   closing.push(() => archive.stop())
   return {
@@ -235,9 +267,24 @@ async function startLog(config: Config, db: Database, observe: Observations, sto
     tail,
     failed,
     hub: new Hub(tail, config.streams, observe),
-    transactions: createLogTransactions(db, wake),
-    batches: createSendBatches(db, observe, wake),
+    redisWakeUps,
+    transactions: createLogTransactions(db, committed),
+    batches: createSendBatches(db, observe, committed),
   }
+}
+
+/** Tells the other nodes who is connected here, and how far the tail is. */
+function startPresence(
+  db: Database,
+  observe: Observations,
+  { tail, hub }: { tail: Tail; hub: Hub },
+  identity: { name: string; holder: string },
+  closing: Closing,
+): void {
+  const presence = new NodePresence(db, { ...identity, tailSeq: () => tail.position }, observe)
+  hub.watch(presence)
+  presence.start()
+  closing.push(() => presence.stop())
 }
 
 function startMaintenance(
@@ -252,6 +299,7 @@ function startMaintenance(
     db,
     [
       { name: 'retention', run: async () => observe.partitionsDropped(await retention.run()) },
+      { name: 'presence', run: () => reapNodes(db) },
       { name: 'tickets', run: () => tickets.deleteOld() },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },
     ],

@@ -5,6 +5,7 @@ import type { Handler, State } from './http/context.ts'
 import type { HealthHandlers } from './http/health-handlers.ts'
 import type { messageHandlers } from './messages/message-handlers.ts'
 import type { notificationHandlers } from './notifications/notification-handlers.ts'
+import type { presenceHandlers } from './presence/presence-handlers.ts'
 import type { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import type { roomHandlers } from './rooms/room-handlers.ts'
 import type { userHandlers } from './users/user-handlers.ts'
@@ -17,6 +18,7 @@ export type Handlers = {
   rooms: ReturnType<typeof roomHandlers>
   messages: ReturnType<typeof messageHandlers>
   notifications: ReturnType<typeof notificationHandlers>
+  presence: ReturnType<typeof presenceHandlers>
 }
 
 /** `authenticate` wraps whatever needs a token, `authenticateStream` the stream. */
@@ -25,7 +27,7 @@ export function createRouter(
   authenticate: Authenticate,
   authenticateStream: Authenticate,
 ): Router<State> {
-  const { health, objects, users, relationships, rooms, messages, notifications } = handlers
+  const { health, objects, users, relationships, rooms, messages, notifications, presence } = handlers
   const router = new Router<State>({ strict: false })
 
   router.get('/', health.hello)
@@ -64,6 +66,7 @@ export function createRouter(
   router.post('/api/users/ignore/:user_id', authenticate(relationships.block))
   router.delete('/api/users/ignore/:user_id', authenticate(relationships.unblock))
   router.get('/api/users/:user_id', authenticate(users.profile))
+  router.get('/api/users/:user_id/presence', authenticate(presence.get))
 
   return router
 }

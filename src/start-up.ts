@@ -3,6 +3,7 @@ import type { PostgresConfig } from './config/config.ts'
 import { migrate, migrationStatus } from './infra/migrations.ts'
 import { errorCode } from './infra/postgres.ts'
 import type { Logger } from './observability/logger.ts'
+import type { Scrape } from './observability/scrape.ts'
 
 const WAIT_MS = 30_000
 const RETRY_MS = 500
@@ -14,6 +15,10 @@ export type StartOptions = {
   migrate: boolean
   /** Gets a line for each migration, instead of the log: somebody is watching a terminal. */
   progress?: (line: string) => void
+  /** What tells this process from others of its host, for operators. */
+  name?: string
+  /** What /metrics answers in place of this process's own. */
+  scrape?: Scrape
 }
 
 /** @throws Error after 30 seconds without an answer, and at once for a refused log-in or another schema */

@@ -1,6 +1,8 @@
 /** The adapters that the configuration chose; those that it did not are not even loaded. */
-import type { CassandraConfig, MessagesConfig, ObjectsConfig } from './config/config.ts'
+import type { CassandraConfig, MessagesConfig, ObjectsConfig, RedisConfig } from './config/config.ts'
 import type { Queryable } from './infra/postgres.ts'
+import type { WakeUpHandlers } from './log/wake-ups.ts'
+import type { RedisWakeUps } from './log/wake-ups-redis.ts'
 import { adoptMessageStore } from './messages/archive-target.ts'
 import type { MessageStore } from './messages/message-store.ts'
 import { PostgresMessageStore } from './messages/message-store-postgres.ts'
@@ -14,6 +16,17 @@ export async function openObjectStore(config: ObjectsConfig): Promise<ObjectStor
   }
   const { createDirectoryObjectStore } = await import('./objects/object-store-directory.ts')
   return createDirectoryObjectStore(config.directory)
+}
+
+/** Wake-ups over Redis, where one is configured. */
+export async function openRedis(
+  { url }: RedisConfig,
+  epoch: string,
+  handlers: WakeUpHandlers,
+): Promise<RedisWakeUps | undefined> {
+  if (url === undefined) return undefined
+  const { openRedisWakeUps } = await import('./log/wake-ups-redis.ts')
+  return openRedisWakeUps(url, epoch, handlers)
 }
 
 type Opened<Store> = { store: Store; close(): Promise<void> }

@@ -10,7 +10,7 @@ const LAYERS = [
   ['cli'],
   ['embedded'],
   ['.'],
-  ['notifications', 'messages', 'rooms', 'relationships', 'users'],
+  ['notifications', 'messages', 'rooms', 'presence', 'relationships', 'users'],
   ['streams', 'objects', 'log', 'http', 'auth'],
   ['observability'],
   ['infra'],

@@ -6,11 +6,13 @@ export type Check = { name: string; ok: boolean; milliseconds: number; detail: s
 
 export async function checkConnections(config: Config): Promise<Check[]> {
   const { messages, objects } = config
+  const redisUrl = config.redis.url
   const { checkPostgres } = await import('../infra/postgres.ts')
   return Promise.all([
     timed('PostgreSQL', () => checkPostgres(config.postgres)),
     ...(messages.provider === 'cassandra' ? [timed('Cassandra', () => checkCassandra(messages))] : []),
     checkObjects(objects),
+    ...(redisUrl === undefined ? [] : [timed('Redis', () => checkRedis(redisUrl))]),
     timed('token issuer', () => checkIssuer(config.tokenIssuer)),
   ])
 }
@@ -18,6 +20,11 @@ export async function checkConnections(config: Config): Promise<Check[]> {
 async function checkCassandra(config: CassandraConfig): Promise<string> {
   const { checkKeyspace } = await import('../infra/cassandra-schema.ts')
   return await checkKeyspace(config)
+}
+
+async function checkRedis(url: string): Promise<string> {
+  const redis = await import('../infra/redis.ts')
+  return await redis.checkRedis(url)
 }
 
 async function checkObjects(config: ObjectsConfig): Promise<Check> {

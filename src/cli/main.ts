@@ -12,6 +12,7 @@ import { watchParent } from './orphan-watch.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
 import { addToken } from './token.ts'
+import { addWorker } from './worker.ts'
 
 const PACKAGE = new URL('../../package.json', import.meta.url)
 
@@ -53,7 +54,7 @@ function createProgram(io: Io): Command {
       'after',
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
-  for (const add of [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addInit, addToken])
+  for (const add of [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addInit, addToken, addWorker])
     add(program, io)
   return program
 }

@@ -1,17 +1,29 @@
 /** `ism serve`: runs ISM until it is told to stop. */
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { App } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { Embedded } from '../embedded/start.ts'
+import type { StartOptions } from '../start-up.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { rootUrl, welcome } from './first-chat.ts'
 import { type Io, writeLine } from './io.ts'
 import { listenForStop, type StopRequests } from './stop-signals.ts'
 import { addSubcommand } from './subcommand.ts'
 import { DEFAULT_DATA_DIRECTORY } from './token.ts'
+import { within } from './within.ts'
+import type { Address } from './worker-messages.ts'
 
-type ServeOptions = { config?: string; migrate?: boolean; embedded?: boolean; port?: number; data?: string }
+type ServeOptions = {
+  config?: string
+  migrate?: boolean
+  embedded?: boolean
+  port?: number
+  data?: string
+  workers: number
+}
+
+/** ISM in this process, or in several. */
+type Running = { listening: Promise<Address>; failed: Promise<never>; close(): Promise<void> }
 
 /** Together below the ten seconds within which ISM promises to be gone. */
 const APP_CLOSE_MS = 7_000
@@ -27,6 +39,7 @@ export function addServe(program: Command, io: Io): void {
       ['ism serve --embedded', 'needs no configuration; keeps everything in ./ism-data'],
       ['ism serve --embedded --port 8080 --data /tmp/chat', 'another port and data directory'],
       ['ism serve --migrate', 'runs on production.config.toml, migrates the database first'],
+      ['ism serve --workers 4', 'four processes on one port'],
       ['ISM_MODE=staging ism serve', 'runs on staging.config.toml'],
     ],
     exitCodes: ['stopped when told to', 'could not start, failed, or was stopped at once', 'wrong usage'],
@@ -37,6 +50,7 @@ export function addServe(program: Command, io: Io): void {
     .option('--embedded', 'run a PostgreSQL and a token issuer of its own, for development')
     .option('--port <number>', 'port to listen on instead of ism_port (default: 5403); 0 takes any free one', parsePort)
     .option('--data <dir>', `with --embedded: where everything is kept (default: ./${DEFAULT_DATA_DIRECTORY})`)
+    .option('--workers <number>', 'processes that share the port, each a node of its own', parseWorkers, 1)
     .action(async (options: ServeOptions) => {
       if (options.data !== undefined && !options.embedded) command.error('error: --data goes with --embedded only')
       const stop = listenForStop(io.signals)
@@ -54,6 +68,12 @@ function parsePort(text: string): number {
   return port
 }
 
+function parseWorkers(text: string): number {
+  const workers = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (workers < 1) throw new InvalidArgumentError('Expected a number from 1 to 999.')
+  return workers
+}
+
 async function serve(options: ServeOptions, io: Io, stop: StopRequests): Promise<void> {
   const embedded = options.embedded ? await startDatabase(options, io) : undefined
   try {
@@ -65,32 +85,43 @@ async function serve(options: ServeOptions, io: Io, stop: StopRequests): Promise
 }
 
 async function runApp(config: Config, options: ServeOptions, io: Io, stop: StopRequests, embedded?: Embedded) {
-  const [{ startApp }, { createLogger }] = await Promise.all([
-    import('../app.ts'),
-    import('../observability/logger.ts'),
-  ])
+  const { createLogger } = await import('../observability/logger.ts')
   const logger = createLogger(config.server.logLevel, io.log)
   const start = embedded
     ? { logger, migrate: true, progress: (line: string) => void writeLine(io.stderr, line) }
     : { logger, migrate: options.migrate === true }
   // A start that waits for its database is given up when told to stop: it has promised nobody anything yet.
-  const app = await Promise.race([startApp(config, start), stop.asked.then(() => undefined)])
-  if (!app) return
+  const running = await Promise.race([run(config, options.workers, start), stop.asked.then(() => undefined)])
+  if (!running) return
   try {
-    if (embedded) {
-      await introduce(app, embedded)
-      io.stdout.write(welcomeFor(app, embedded, options))
+    const address = await Promise.race([running.listening, running.failed, stop.asked.then(() => undefined)])
+    if (address) {
+      logger.info(options.workers > 1 ? { ...address, workers: options.workers } : address, 'listening')
+      if (embedded) {
+        await introduce(address, embedded)
+        io.stdout.write(welcomeFor(address, embedded, options))
+      }
     }
-    const signal = await Promise.race([stop.asked, app.failed])
+    const signal = await Promise.race([stop.asked, running.failed])
     logger.info({ signal }, 'stopping')
   } finally {
-    await within(APP_CLOSE_MS, app.close(), 'ISM')
+    await within(APP_CLOSE_MS, running.close(), 'ISM')
   }
   logger.info('stopped')
 }
 
+async function run(config: Config, workers: number, start: StartOptions): Promise<Running> {
+  if (workers > 1) {
+    const { startWorkers } = await import('./workers.ts')
+    return startWorkers(workers, config, start)
+  }
+  const { startApp } = await import('../app.ts')
+  const app = await startApp(config, start)
+  return { listening: Promise.resolve(app.address), failed: app.failed, close: app.close }
+}
+
 /** ISM knows people from their first call: with it made, they can be invited before they come themselves. */
-async function introduce({ address }: App, { people }: Embedded): Promise<void> {
+async function introduce(address: Address, { people }: Embedded): Promise<void> {
   const url = `${rootUrl(address)}/api/rooms`
   await Promise.all(people.map(({ token }) => fetch(url, { headers: { authorization: `Bearer ${token}` } })))
 }
@@ -109,20 +140,7 @@ async function startDatabase({ port, data }: ServeOptions, io: Io): Promise<Embe
 const portLayer = (port: number | undefined) =>
   port === undefined ? undefined : { source: '--port', tables: { ism_port: port } }
 
-function welcomeFor({ address }: App, { dataDirectory, people }: Embedded, { data }: ServeOptions): string {
+function welcomeFor(address: Address, { dataDirectory, people }: Embedded, { data }: ServeOptions): string {
   const tokenOptions = data === undefined ? '' : ` --data '${data.replaceAll("'", `'\\''`)}'`
   return welcome({ ...address, dataDirectory, people, tokenOptions })
-}
-
-/** @throws where `work` takes longer, so that the process ends all the same */
-async function within(milliseconds: number, work: Promise<void>, what: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} did not stop in time`)), milliseconds)
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

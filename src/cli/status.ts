@@ -1,4 +1,4 @@
-/** `ism status`: where the log is, and how far each of its projections. */
+/** `ism status`: where the log is, how far each of its projections, and each node that reads it. */
 import type { Command } from 'commander'
 import type { PostgresConfig } from '../config/config.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
@@ -9,9 +9,9 @@ type StatusOptions = { config?: string; json?: boolean }
 
 export function addStatus(program: Command, io: Io): void {
   addSubcommand(program, 'status', {
-    summary: 'show the event log and how far each of its projections is',
+    summary: 'show the event log, how far each of its projections is, and the nodes',
     description:
-      'Shows the event log and its projections: the archive, which copies messages into the message store. A lag that ' +
+      'Shows the event log, the nodes that run, each as of at most three seconds ago, and the projections: the archive, which copies messages into the message store. A lag that ' +
       'only grows means that the store is down or too slow; nothing is lost meanwhile, but the log cannot be trimmed.',
     examples: [
       ['ism status', 'a table'],
@@ -30,36 +30,62 @@ export function addStatus(program: Command, io: Io): void {
 }
 
 async function readStatus(postgres: PostgresConfig) {
-  const [{ openDatabase }, { readLogState }, { listProjections }] = await Promise.all([
+  const [{ openDatabase }, { readLogState }, { listProjections }, { listNodes }] = await Promise.all([
     import('../infra/postgres.ts'),
     import('../log/log-repository.ts'),
     import('../log/projection.ts'),
+    import('../presence/node-repository.ts'),
   ])
   const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
   try {
     const { epoch, headSeq, trimmedSeq } = await readLogState(db)
     const projections = (await listProjections(db)).map(({ name, seq, lagSeconds, holder }) => {
-      return { name, seq, lag: headSeq - seq, lagSeconds: Math.round(lagSeconds * 10) / 10, holder }
+      return { name, seq, lag: headSeq - seq, lagSeconds: tenths(lagSeconds), holder }
     })
-    return { log: { epoch, headSeq, trimmedSeq }, projections }
+    const nodes = (await listNodes(db)).map((node) => ({ ...node, lagSeconds: tenths(node.lagSeconds) }))
+    return { log: { epoch, headSeq, trimmedSeq }, projections, nodes }
   } finally {
     await db.close()
   }
 }
 
-async function print({ log, projections }: Awaited<ReturnType<typeof readStatus>>, io: Io): Promise<void> {
+const tenths = (seconds: number) => Math.round(seconds * 10) / 10
+
+async function print({ log, projections, nodes }: Awaited<ReturnType<typeof readStatus>>, io: Io): Promise<void> {
   const { default: Table } = await import('cli-table3')
   const kept =
     log.headSeq > log.trimmedSeq ? `seq ${log.trimmedSeq + 1} to ${log.headSeq}` : `empty after seq ${log.headSeq}`
   writeLine(io.stdout, `log: ${kept}, epoch ${log.epoch}`)
-  const table = new Table({
-    head: ['projection', 'position', 'behind', 'for', 'worked at by'],
-    style: { head: [], border: [], compact: true },
-  })
-  table.push(
-    ...projections.map(({ name, seq, lag, lagSeconds, holder }) => {
-      return [name, seq, lag, lag > 0 ? `${lagSeconds} s` : '', holder ?? 'no node']
-    }),
+  const tableOf = (head: string[], rows: (string | number)[][]) => {
+    const table = new Table({ head, style: { head: [], border: [], compact: true } })
+    table.push(...rows)
+    return table.toString()
+  }
+  const since = (lag: number, lagSeconds: number) => (lag > 0 ? `${lagSeconds} s` : '')
+  const nameOf = (holder: string | null) => {
+    if (holder === null) return 'no node'
+    return nodes.find((node) => node.holder === holder)?.name ?? holder
+  }
+  if (projections.length === 0) {
+    writeLine(io.stdout, 'no projection yet: start ism serve')
+    return
+  }
+  writeLine(
+    io.stdout,
+    tableOf(
+      ['projection', 'position', 'behind', 'for', 'worked at by'],
+      projections.map(({ name, seq, lag, lagSeconds, holder }) => {
+        return [name, seq, lag, since(lag, lagSeconds), nameOf(holder)]
+      }),
+    ),
   )
-  writeLine(io.stdout, projections.length > 0 ? table.toString() : 'no projection yet: start ism serve')
+  writeLine(
+    io.stdout,
+    tableOf(
+      ['node', 'position', 'behind', 'for', 'people'],
+      nodes.map(({ name, tailSeq, lag, lagSeconds, people }) => {
+        return [name, tailSeq, lag, since(lag, lagSeconds), people]
+      }),
+    ),
+  )
 }

@@ -5,6 +5,7 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 export type Config = {
   server: ServerConfig
   postgres: PostgresConfig
+  redis: RedisConfig
   messages: MessagesConfig
   objects: ObjectsConfig
   tokenIssuer: TokenIssuerConfig
@@ -37,6 +38,9 @@ export type PostgresConfig = {
   /** Connections are shared between transactions: nothing may depend on the session. */
   transactionPooler: boolean
 }
+
+/** `url` may hold a password; `undefined`: there is no Redis. */
+export type RedisConfig = { url: string | undefined }
 
 export type MessagesConfig = { provider: 'postgres' } | CassandraConfig
 

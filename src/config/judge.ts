@@ -45,6 +45,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
       corsOrigins: values[TOP].cors_origin,
     },
     postgres: postgres(values, sslCa),
+    redis: { url: values[TOP].redis_cache_url },
     messages,
     objects,
     tokenIssuer: issuer,

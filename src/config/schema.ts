@@ -66,8 +66,8 @@ export const SCHEMA = {
       redis_cache_url: {
         type: type.url(['redis', 'rediss'], { credentials: true }),
         secret: true,
-        unused: true,
-        doc: 'Redis.',
+        example: 'redis://localhost:6379',
+        doc: 'Redis 6 or newer, over which nodes wake each other; rediss:// is TLS. Without it PostgreSQL does that alone.',
       },
       push_notification_url: {
         type: type.url(['http', 'https']),

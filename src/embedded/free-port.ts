@@ -1,14 +1,14 @@
-/** Ports of the loopback interface: free until somebody else takes them, so that whoever listens tries again. */
+/** Ports of the loopback interface, unless another is named: free until somebody else takes them, so that whoever listens tries again. */
 
 import { createServer } from 'node:net'
 
 export const LOOPBACK = '127.0.0.1'
 
-export function freePort(): Promise<number> {
+export function freePort(host = LOOPBACK): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
-    server.listen(0, LOOPBACK, () => {
+    server.listen(0, host, () => {
       const address = server.address()
       server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
     })

@@ -1,7 +1,7 @@
 /** What operators and load balancers ask, without a user's token. */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { Registry } from 'prom-client'
 import { bearerToken } from '../auth/bearer.ts'
+import { METRICS_TYPE, type Scrape } from '../observability/scrape.ts'
 import { notFound, unauthenticated } from '../shared/app-error.ts'
 import type { Handler } from './context.ts'
 
@@ -23,7 +23,7 @@ const OPTIONAL_TIMEOUT_MS = 700
 /** @param metrics `token` serves /metrics here to whoever bears it; without one there is no such path */
 export function healthHandlers(
   stores: StoreCheck[],
-  metrics: { registry: Registry; token: string | undefined; refresh: () => Promise<void> },
+  metrics: { token: string | undefined; scrape: Scrape },
 ): HealthHandlers {
   let readiness: Promise<Readiness> | undefined
   let askedAt = 0
@@ -51,9 +51,8 @@ export function healthHandlers(
     metrics: async (ctx) => {
       if (metrics.token === undefined) throw notFound('There is nothing at this path.')
       if (!sameSecret(bearerToken(ctx.req.headers.authorization), metrics.token)) throw unauthenticated()
-      await metrics.refresh().catch(() => {}) // The other metrics matter most when the database is down.
-      ctx.type = metrics.registry.contentType
-      ctx.body = await metrics.registry.metrics()
+      ctx.type = METRICS_TYPE
+      ctx.body = await metrics.scrape()
     },
   }
 }

@@ -1,5 +1,5 @@
 /** The HTTP server: the order of its middleware, its listener, and how it ends. */
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import cors from '@koa/cors'
 import type Router from '@koa/router'
@@ -56,6 +56,7 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     koa.callback(),
   )
   server.on('clientError', refuseBroken)
+  const endKeepAlive = watchKeepAlive(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port, backlog: 4_096 }, () => {
@@ -64,7 +65,28 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     })
   })
   const address = server.address() as AddressInfo
-  return { address: { host, port: address.port }, close: (deadlineMs) => close(server, deadlineMs) }
+  return {
+    address: { host, port: address.port },
+    close: (deadlineMs) => {
+      endKeepAlive()
+      return close(server, deadlineMs)
+    },
+  }
+}
+
+/** @returns what makes every answer from then on say that its connection ends, so that nobody asks again on it */
+function watchKeepAlive(server: Server): () => void {
+  const unanswered = new Set<ServerResponse>()
+  let ending = false
+  server.prependListener('request', (_, response: ServerResponse) => {
+    if (ending) response.shouldKeepAlive = false
+    unanswered.add(response)
+    response.once('close', () => unanswered.delete(response))
+  })
+  return () => {
+    ending = true
+    for (const response of unanswered) response.shouldKeepAlive = false
+  }
 }
 
 async function close(server: Server, deadlineMs: number): Promise<void> {

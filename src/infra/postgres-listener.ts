@@ -66,6 +66,7 @@ export function listen(config: PostgresConfig, channels: string[], handlers: Lis
     },
     async close() {
       closed = true
+      connected = false
       clearInterval(timer)
       const last = client
       client = undefined

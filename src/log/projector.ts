@@ -1,5 +1,4 @@
 /** Runs one projection on one node at a time: waits for its lease, then works the log off in order. */
-import { randomUUID } from 'node:crypto'
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogEvent } from './event.ts'
 import { readEvents, readLogState } from './log-repository.ts'
@@ -40,7 +39,7 @@ export class Projector {
   readonly #db: Queryable
   readonly #projection: Projection
   readonly #observe: ProjectorObserver
-  readonly #holder = randomUUID()
+  readonly #holder: string
   #lease: Lease | undefined
   /** In order, all after the lease's position. */
   #unsettled: Step[] = []
@@ -51,8 +50,10 @@ export class Projector {
   #stopped = false
   #running: Promise<void> | undefined
 
-  constructor(db: Queryable, projection: Projection, observe: ProjectorObserver) {
+  /** @param holder what this node is called, a UUID */
+  constructor(db: Queryable, projection: Projection, observe: ProjectorObserver, holder: string) {
     this.#db = db
+    this.#holder = holder
     this.#projection = projection
     this.#observe = observe
   }

@@ -54,7 +54,7 @@ const SERIALIZATION_FAILURE = '40001'
  * A node's transactions take turns: they would only wait for each other at the lock. Were several of them there when the
  * node freezes, each would hold the others up for its own two seconds.
  */
-export function createLogTransactions(db: Database, onCommit: () => void): LogTransactions {
+export function createLogTransactions(db: Database, onCommit: (seq: number) => void): LogTransactions {
   let last: Promise<unknown> = Promise.resolve()
 
   function inTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -71,8 +71,8 @@ export function createLogTransactions(db: Database, onCommit: () => void): LogTr
     async run(work) {
       for (let attempt = 1; ; attempt++) {
         try {
-          const result = await inTurn(() => db.withConnection((connection) => attemptOnce(connection, work)))
-          onCommit()
+          const { result, seq } = await inTurn(() => db.withConnection((connection) => attemptOnce(connection, work)))
+          onCommit(seq)
           return result
         } catch (error) {
           const code = errorCode(error)
@@ -83,18 +83,24 @@ export function createLogTransactions(db: Database, onCommit: () => void): LogTr
   }
 }
 
-async function attemptOnce<T>(connection: Connection, work: TransactionWork<T>): Promise<T> {
+/** `seq`: the newest event's, or 0 where nothing was appended. */
+async function attemptOnce<T>(connection: Connection, work: TransactionWork<T>): Promise<{ result: T; seq: number }> {
   await connection.execute(BEGIN)
   try {
     const [clock] = await connection.query<{ time: Date }>('log.time', 'select log_time() as time')
     if (!clock) throw new Error('log_time() returned no row')
+    let seq = 0
     const result = await work({
       query: connection.query,
       time: clock.time,
-      append: (event) => append(connection, event),
+      async append(event) {
+        const appended = await append(connection, event)
+        seq = Math.max(seq, appended)
+        return appended
+      },
     })
     await connection.execute('commit')
-    return result
+    return { result, seq }
   } catch (error) {
     // Where the rollback fails too, the connection is closed for it, and the server rolls back.
     await connection.execute('rollback').catch(() => {

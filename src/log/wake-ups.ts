@@ -1,8 +1,16 @@
-/** Channels on which nodes tell each other that there is something to read; losing a word only delays. */
+/** How nodes tell each other that there is something to read; losing a word only delays, for nodes poll as well. */
 
-/** migrations/0003_log_functions.sql notifies it, with the newest event's seq. */
-export const LOG_CHANNEL = 'ism_log'
-/** migrations/0001_social_tables.sql notifies it, with the person's id. */
-export const USER_CHANNEL = 'ism_user'
-/** src/streams/ticket-repository.ts notifies it: a ticket's hash and the number of its newest stream. */
-export const TICKET_CHANNEL = 'ism_ticket'
+export interface WakeUps {
+  /** Whether wake-ups arrive at present. */
+  readonly connected: boolean
+  /** Tells every node, this one too, that the log goes up to `seq` at least. */
+  publish(seq: number): void
+  close(): Promise<void>
+}
+
+export type WakeUpHandlers = {
+  woken(seq: number): void
+  /** Called at each connection: whatever was said while there was none is lost. */
+  connected(): void
+  failed(error: Error): void
+}

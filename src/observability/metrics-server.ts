@@ -1,13 +1,12 @@
 /** A listener of its own for /metrics, where operators keep it apart from the public port. */
 import { createServer } from 'node:http'
-import type { Registry } from 'prom-client'
 import type { MetricsConfig } from '../config/config.ts'
+import { METRICS_TYPE, type Scrape } from './scrape.ts'
 
-/** @param refresh brings what is read on demand up to date. @returns `undefined` where no port is configured */
+/** @returns `undefined` where no port is configured */
 export async function serveMetrics(
   config: MetricsConfig,
-  registry: Registry,
-  refresh: () => Promise<void>,
+  scrape: Scrape,
 ): Promise<{ close(): Promise<void> } | undefined> {
   if (config.port === undefined) return undefined
   const server = createServer(async (request, response) => {
@@ -15,8 +14,7 @@ export async function serveMetrics(
       response.writeHead(404).end()
       return
     }
-    await refresh().catch(() => {}) // The other metrics matter most when the database is down.
-    response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics())
+    response.writeHead(200, { 'Content-Type': METRICS_TYPE }).end(await scrape())
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -4,18 +4,23 @@ import type { Logger } from './logger.ts'
 
 export type Observations = ReturnType<typeof createObservations>
 
+/** Streams that are this late are worth a line. */
+const TAIL_LATE_SECONDS = 5
+const SAY_AGAIN_MS = 30_000
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 export function createObservations(logger: Logger) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createMetrics(registry)
-  let lastFailure = 0
+  let tailLateSaid = Number.NEGATIVE_INFINITY
+  const lastWarned = new Map<string, number>()
 
   /** A store that is down fails every call; once in five seconds is enough to say so. */
   function warnSeldom(error: unknown, message: string): void {
-    if (Date.now() - lastFailure < 5_000) return
-    lastFailure = Date.now()
+    const now = performance.now()
+    if (now - (lastWarned.get(message) ?? Number.NEGATIVE_INFINITY) < 5_000) return
+    lastWarned.set(message, now)
     logger.warn({ err: error }, message)
   }
 
@@ -34,6 +39,9 @@ export function createObservations(logger: Logger) {
     listenerFailed(error: Error): void {
       warnSeldom(error, 'wake-ups are interrupted: polling until they are back')
     },
+    redisFailed(error: Error): void {
+      warnSeldom(error, 'Redis does not answer: PostgreSQL wakes alone until it does')
+    },
     batchAppended(sends: number, waitMs: number, commitMs: number): void {
       metrics.batchSize.observe(sends)
       metrics.appendWait.observe(waitMs / 1_000)
@@ -45,6 +53,22 @@ export function createObservations(logger: Logger) {
     },
     tailFailed(error: unknown): void {
       warnSeldom(error, 'the log could not be read: trying again')
+    },
+    tailLagged({ events, seconds }: { events: number; seconds: number }): void {
+      metrics.tailLag.set(events)
+      metrics.tailLagSeconds.set(seconds)
+      if (seconds > TAIL_LATE_SECONDS) {
+        const now = performance.now()
+        if (now - tailLateSaid < SAY_AGAIN_MS) return
+        tailLateSaid = now
+        logger.warn({ events, seconds: Math.round(seconds) }, 'the tail is behind the log')
+      } else if (tailLateSaid > Number.NEGATIVE_INFINITY && events === 0) {
+        tailLateSaid = Number.NEGATIVE_INFINITY
+        logger.info('the tail has caught up with the log')
+      }
+    },
+    presenceFailed(error: unknown): void {
+      warnSeldom(error, 'who is connected here could not be told: trying again')
     },
     logReplaced(error: Error): void {
       logger.fatal({ err: error }, 'this is no longer the log that was being read')
@@ -119,7 +143,24 @@ function createMetrics(registry: Registry) {
       registers,
     }),
     tailEvents: new Counter({ name: 'ism_tail_events_total', help: 'Events read from the log.', registers }),
-    tailPosition: new Gauge({ name: 'ism_tail_position', help: 'seq of the newest event read.', registers }),
+    tailPosition: new Gauge({
+      name: 'ism_tail_position',
+      help: 'seq of the newest event read.',
+      aggregator: 'min',
+      registers,
+    }),
+    tailLag: new Gauge({
+      name: 'ism_tail_lag',
+      help: "How far the tail is behind the log's head, in seq.",
+      aggregator: 'max',
+      registers,
+    }),
+    tailLagSeconds: new Gauge({
+      name: 'ism_tail_lag_seconds',
+      help: 'For how long the next event has waited for the tail.',
+      aggregator: 'max',
+      registers,
+    }),
     projectionEvents: new Counter({
       name: 'ism_projection_events_total',
       help: 'Events that this node worked off, by projection.',
@@ -130,12 +171,14 @@ function createMetrics(registry: Registry) {
       name: 'ism_projection_lag',
       help: "How far a projection is behind the log's head, in seq.",
       labelNames: ['name'],
+      aggregator: 'max',
       registers,
     }),
     projectionLagSeconds: new Gauge({
       name: 'ism_projection_lag_seconds',
       help: "For how long a projection's next event has waited.",
       labelNames: ['name'],
+      aggregator: 'max',
       registers,
     }),
     streams: new Gauge({ name: 'ism_streams', help: 'Live streams on this node.', registers }),

@@ -28,6 +28,13 @@ export type HubObserver = {
   framesWritten(count: number): void
 }
 
+export type PeopleWatcher = {
+  /** Somebody's first stream here was opened. */
+  arrived(userId: string): void
+  /** Their last one has ended. */
+  left(userId: string): void
+}
+
 /** Every this many keep-alives the cursor is repeated: once a minute at five seconds. */
 const KEEP_ALIVES_A_CURSOR = 12
 
@@ -40,6 +47,7 @@ export class Hub {
   /** The people here who may be in a room; their memberships say at which seq they are. */
   readonly #rooms = new Map<string, Set<Person>>()
   readonly #wheel: NodeJS.Timeout
+  #watcher: PeopleWatcher | undefined
   #ticks = 0
   #closed = false
 
@@ -55,6 +63,10 @@ export class Hub {
 
   get closed(): boolean {
     return this.#closed
+  }
+
+  watch(watcher: PeopleWatcher): void {
+    this.#watcher = watcher
   }
 
   person(userId: string): Person | undefined {
@@ -75,6 +87,7 @@ export class Hub {
   /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
   attach(person: Person, stream: Stream): void {
     person.streams.add(stream)
+    if (person.streams.size === 1) this.#watcher?.arrived(person.userId)
     this.#observe.streamOpened()
     stream.onClose(() => this.#detach(person, stream))
     if (person.streams.size > this.#options.maxPerUser) {
@@ -155,6 +168,7 @@ export class Hub {
   #detach(person: Person, stream: Stream): void {
     if (!person.streams.delete(stream)) return
     this.#observe.streamClosed()
+    if (person.streams.size === 0) this.#watcher?.left(person.userId)
     this.release(person)
   }
 

@@ -1,6 +1,6 @@
 /** SQL over stream_ticket, and what tells whether a stream may still be open. */
 import type { Queryable } from '../infra/postgres.ts'
-import { TICKET_CHANNEL } from '../log/wake-ups.ts'
+import { TICKET_CHANNEL } from '../log/wake-ups-postgres.ts'
 
 /** How long a ticket may wait for its first stream. */
 export const OPEN_SECONDS = 30

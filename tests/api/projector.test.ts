@@ -1,4 +1,5 @@
 /** A projection whose work may be lost for a while: its position waits, and what was lost is done again. */
+import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/infra/postgres.ts'
 import type { LogEvent } from '../../src/log/event.ts'
@@ -41,7 +42,7 @@ function start(milliseconds: number): Projector {
       applied.push(...events.map(({ seq }) => seq))
     },
   }
-  const projector = new Projector(db, projection, { projected() {}, projectionFailed() {} })
+  const projector = new Projector(db, projection, { projected() {}, projectionFailed() {} }, randomUUID())
   projectors.push(projector)
   projector.start()
   return projector

@@ -30,12 +30,10 @@ describe('a configuration in order', () => {
   })
 
   test('with a warning stays in order', async () => {
-    const cwd = await production(
-      `redis_cache_url = "redis://:SECRET-2@localhost"\n${GOOD.replace('ISSUER', 'http://i')}`,
-    )
+    const cwd = await production(`push_notification_access_token = "SECRET-2"\n${GOOD.replace('ISSUER', 'http://i')}`)
     const { code, stdout } = await ism(['check-config'], { cwd })
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^warning: redis_cache_url: is not used by this version/)
+    expect(stdout).toMatch(/^warning: push_notification_access_token: is not used by this version/)
     expect(stdout).not.toContain('SECRET')
   })
 })

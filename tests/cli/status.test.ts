@@ -1,4 +1,5 @@
 /** `ism status`: the log and its projections, in words and in JSON. */
+import { hostname } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { archived, holdArchive } from '../support/archive.ts'
 import { directoryWith, ism } from '../support/command-line.ts'
@@ -45,6 +46,16 @@ test('shows how far the archive is, and that it falls behind while nobody works 
         holder: expect.stringMatching(/^[0-9a-f-]{36}$/),
       },
     ],
+    nodes: [
+      {
+        name: `${hostname()} ${process.pid}`,
+        holder: before.projections[0].holder,
+        people: 0,
+        tailSeq: expect.any(Number),
+        lag: expect.any(Number),
+        lagSeconds: expect.any(Number),
+      },
+    ],
   })
 
   const release = await holdArchive(server)
@@ -55,6 +66,7 @@ test('shows how far the archive is, and that it falls behind while nobody works 
   expect(behind.projections[0].lagSeconds).toBeGreaterThanOrEqual(3_600)
   const { code, stdout } = await ism(['status'], { cwd })
   expect(code).toBe(0)
+  expect(stdout).toMatch(new RegExp(`${hostname()} ${process.pid}\\W+\\d+`))
   expect(stdout).toMatch(/archive\W+\d+\W+10\W+36\d\d/)
   await release()
 })

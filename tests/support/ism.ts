@@ -84,6 +84,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
   const base: Config = {
     server: { host: '127.0.0.1', port: 0, logLevel: 'silent', corsOrigins: [] },
     postgres: database.config,
+    redis: { url: undefined },
     messages: inject('cassandra') ?? { provider: 'postgres' },
     objects: { provider: 'directory', directory, bucket: 'pictures', publicUrl: undefined },
     tokenIssuer: issuer.config(),

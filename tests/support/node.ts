@@ -158,7 +158,7 @@ export class Service {
   }
 
   /** People that `nodes` know, in turn. Their tokens are valid on clocks that go hours wrong, too. */
-  async people(count: number, nodes: readonly IsmNode[]): Promise<Person[]> {
+  async people(count: number, nodes: readonly { url: string }[]): Promise<Person[]> {
     const people = await Promise.all(
       Array.from({ length: count }, async (_, n) => {
         const [id, name] = [randomUUID(), `person-${n}-${randomUUID().slice(0, 8)}`]

@@ -9,6 +9,8 @@ export type TcpProxy = {
   pass(): Promise<void>
   /** Connections are taken and then nothing happens. */
   hang(): Promise<void>
+  /** The connections that are open stay so, and nothing passes on them. */
+  stall(): void
   /** How many connections are open. */
   open(): number
   /** Nothing listens. */
@@ -19,6 +21,7 @@ export type TcpProxy = {
 export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const chunks: string[] = []
   const clients = new Set<Socket>()
+  const upstreams = new Map<Socket, Socket>()
   let isPassing = true
   const server = createServer((client) => {
     clients.add(client)
@@ -29,7 +32,11 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     upstream.on('error', () => {})
     client.on('data', (chunk) => chunks.push(chunk.toString('latin1')))
     client.pipe(upstream).pipe(client)
-    client.on('close', () => upstream.destroy())
+    client.on('close', () => {
+      upstreams.delete(client)
+      upstream.destroy()
+    })
+    upstreams.set(client, upstream)
     upstream.on('close', () => client.destroy())
   })
   const listen = async (port: number) => {
@@ -53,6 +60,13 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       isPassing = true
       cut()
       await listen(port)
+    },
+    stall() {
+      isPassing = false
+      for (const [client, upstream] of upstreams) {
+        client.unpipe(upstream)
+        upstream.unpipe(client)
+      }
     },
     async hang() {
       isPassing = false

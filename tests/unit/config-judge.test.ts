@@ -41,6 +41,7 @@ test('what is left out has its documented default', () => {
       poolSize: 10,
       transactionPooler: false,
     },
+    redis: { url: undefined },
     messages: { provider: 'postgres' },
     objects: { provider: 'directory', directory: '/srv/ism-objects', bucket: 'ism', publicUrl: undefined },
     tokenIssuer: {
@@ -392,16 +393,11 @@ describe('aliases of [object_db_config]', () => {
 test('keys that this version does not use yet are judged, accepted and warned of', () => {
   const { config, warnings } = judged({
     ...MINIMUM,
-    redis_cache_url: 'redis://:password@localhost:6379',
     push_notification_url: 'https://push.example',
     push_notification_access_token: 'abc',
   })
   expect(config).toBeDefined()
-  expect(warnings.map(({ key }) => key)).toEqual([
-    'redis_cache_url',
-    'push_notification_url',
-    'push_notification_access_token',
-  ])
+  expect(warnings.map(({ key }) => key)).toEqual(['push_notification_url', 'push_notification_access_token'])
 })
 
 describe('layers', () => {

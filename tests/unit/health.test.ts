@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import Router from '@koa/router'
 import Koa from 'koa'
-import { Registry } from 'prom-client'
 import { expect, onTestFinished, test } from 'vitest'
 import type { State } from '../../src/http/context.ts'
 import { healthHandlers, type StoreCheck } from '../../src/http/health-handlers.ts'
@@ -13,7 +12,7 @@ const fails = () => Promise.reject(new Error('it is down'))
 const hangs = () => new Promise<void>(() => {})
 
 async function readinessOf(stores: StoreCheck[]) {
-  const metrics = { registry: new Registry(), token: undefined, refresh: works }
+  const metrics = { token: undefined, scrape: async () => '' }
   const router = new Router<State>().get('/health/ready', healthHandlers(stores, metrics).ready)
   const server = new Koa<State>().use(router.routes()).listen(0, '127.0.0.1')
   onTestFinished(() => {
