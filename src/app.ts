@@ -5,6 +5,7 @@ import { authentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
+import { limited } from './infra/limited.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
 import { listen as listenToPostgres } from './infra/postgres-listener.ts'
 import { adoptDatabase } from './log/log-repository.ts'
@@ -56,6 +57,8 @@ export type App = {
 const START_ATTEMPTS = 3
 const CLOSE_DEADLINE_MS = 5_000
 const SWEEP_AFTER_MINUTES = 60
+/** Of the pool's connections, for streams that open: however many come back at once, requests find a free one. */
+const STREAMS_SHARE = 0.3
 
 /** What was started, to be closed in the opposite order. */
 type Closing = (() => Promise<unknown>)[]
@@ -137,7 +140,10 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
       limits,
     ),
     messages: messageHandlers(new MessageService(db, log.batches, store), limits),
-    notifications: notificationHandlers(new NotificationService(db), createStreamOpener(db, log.tail, log.hub)),
+    notifications: notificationHandlers(
+      new NotificationService(db),
+      createStreamOpener(limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE)), log.tail, log.hub),
+    ),
   }
   startMaintenance(config, db, observe, { transactions: log.transactions, images }, closing)
 
@@ -149,8 +155,7 @@ async function start(config: Config, logger: Logger, closing: Closing): Promise<
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    log.hub.close()
-    await drained
+    await Promise.all([drained, log.hub.close()])
     await log.batches.idle()
   })
   logger.info(server.address, 'listening')

@@ -11,8 +11,8 @@ export type TailObserver = {
   logReplaced(error: Error): void
 }
 
-/** Called in order, synchronously, once for each event. */
-export type Follower = (event: LogEvent) => void
+/** Called in order, once for each event; the next one waits for what it returns. */
+export type Follower = (event: LogEvent) => Promise<void> | undefined
 
 const PAGE = 1_000
 const RETRY_MS = 500
@@ -95,7 +95,13 @@ export class Tail {
       this.#again = false
       try {
         const events = await readEvents(this.#db, this.position, PAGE)
-        for (const event of events) this.#deliver(event)
+        for (const event of events) {
+          const waits = this.#deliver(event)
+          if (waits.length === 0) continue
+          this.#release()
+          await Promise.all(waits)
+          if (this.#stopped) return
+        }
         this.#observe.tailRead(events.length, this.position)
         this.#release()
         if (events.length === PAGE) this.#again = true
@@ -108,10 +114,11 @@ export class Tail {
     }
   }
 
-  #deliver(event: LogEvent): void {
+  /** @returns what the followers wait for */
+  #deliver(event: LogEvent): Promise<void>[] {
     this.recent.push(event)
     this.position = event.seq
-    for (const follower of this.#followers) follower(event)
+    return this.#followers.flatMap((follower) => follower(event) ?? [])
   }
 
   /** A restored backup or a standby that was promoted too early has forgotten what followers were told. */

@@ -2,7 +2,7 @@
 import { type Handler, type RouteContext, respondJson } from '../http/context.ts'
 import { requireTimestamp } from '../http/validate.ts'
 import type { StreamOpener } from '../streams/open-stream.ts'
-import { openSseStream } from '../streams/sse-stream.ts'
+import { openSseStream, ownsConnection } from '../streams/sse-stream.ts'
 import type { NotificationService, Since } from './notification-service.ts'
 
 export function notificationHandlers(notifications: NotificationService, streams: StreamOpener) {
@@ -20,8 +20,11 @@ export function notificationHandlers(notifications: NotificationService, streams
         ctx.status = 200
         return
       }
+      if (!(await ownsConnection(ctx.res))) return
+      streams.admit(ctx.state.user.id)
       ctx.respond = false
       const stream = openSseStream(ctx.res, ctx.state.user.id)
+      stream.onClose(ctx.state.finishLater())
       // The response has begun: what fails from here on can only end the stream, and its client resumes.
       await streams.open(stream, lastEventIdOf(ctx)).catch(() => stream.destroy())
     },

@@ -13,9 +13,9 @@ export class EventFrames {
     this.#epoch = epoch
   }
 
-  /** The frame of `event` as `userId` sees it. */
-  of(event: LogEvent, userId: string): Buffer {
-    const forSender = hasSenderView(event) && event.senderId === userId
+  /** The frame of `event` as `userId` sees it; without one, as everybody does but its sender. */
+  of(event: LogEvent, userId?: string): Buffer {
+    const forSender = userId !== undefined && hasSenderView(event) && event.senderId === userId
     const cache = forSender ? this.#sender : this.#shared
     let frame = cache.get(event)
     if (!frame) {

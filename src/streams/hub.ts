@@ -2,14 +2,17 @@
 import { EventType, type LogEvent } from '../log/event.ts'
 import type { Memberships } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
+import { unavailable } from '../shared/app-error.ts'
 import { EventFrames, KEEP_ALIVE } from './event-frames.ts'
 import type { Stream } from './stream.ts'
+import { writeQueue } from './write-queue.ts'
 
 /** Somebody with a stream on this node. */
 export type Person = {
   readonly userId: string
   /** True at every event up to the tail's position. */
   memberships: Memberships
+  /** Live ones, oldest first. */
   readonly streams: Set<Stream>
   /** Streams that are being opened and hold on to this person. */
   openings: number
@@ -19,6 +22,7 @@ export type HubOptions = {
   keepAliveSeconds: number
   maxBufferedBytes: number
   maxPerUser: number
+  maxPerNode: number
 }
 
 export type HubObserver = {
@@ -28,6 +32,12 @@ export type HubObserver = {
   framesWritten(count: number): void
 }
 
+/** Past this many, streams that get an event at once let others go first. */
+const BULK = 250
+/** Deliveries that one turn of the event loop decides about. */
+const TURN_DELIVERIES = 5_000
+/** With so many bytes waiting for their turn on one stream, the log is read no further. */
+const MAX_WAITING_BYTES = 64 * 1024
 /** Every this many keep-alives the cursor is repeated: once a minute at five seconds. */
 const KEEP_ALIVES_A_CURSOR = 12
 
@@ -39,6 +49,12 @@ export class Hub {
   readonly #people = new Map<string, Person>()
   /** The people here who may be in a room; their memberships say at which seq they are. */
   readonly #rooms = new Map<string, Set<Person>>()
+  /** Streams that are not live yet, by person, oldest first. */
+  readonly #opening = new Map<string, Set<Stream>>()
+  /** Opening or live. */
+  #count = 0
+  #deliveries = 0
+  #isCongested = false
   readonly #wheel: NodeJS.Timeout
   #ticks = 0
   #closed = false
@@ -48,7 +64,7 @@ export class Hub {
     this.#options = options
     this.#observe = observe
     this.frames = new EventFrames(tail.epoch)
-    tail.follow((event) => this.#deliver(event))
+    tail.follow((event) => this.#follow(event))
     this.#wheel = setInterval(() => this.#tick(), options.keepAliveSeconds * 1_000)
     this.#wheel.unref()
   }
@@ -72,23 +88,43 @@ export class Hub {
     return person
   }
 
-  /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
-  attach(person: Person, stream: Stream): void {
-    person.streams.add(stream)
-    this.#observe.streamOpened()
-    stream.onClose(() => this.#detach(person, stream))
-    if (person.streams.size > this.#options.maxPerUser) {
-      const [oldest] = person.streams
-      if (oldest) this.#drop(person, oldest)
-    }
+  /** @throws AppError where the node has no room for another stream, and none of the person's own makes room */
+  admit(userId: string): void {
+    if (this.#count < this.#options.maxPerNode || this.#streamsOf(userId).length >= this.#options.maxPerUser) return
+    throw unavailable('This node holds as many streams as it may.')
   }
 
-  /** Ends every stream, so that clients resume on another node. */
-  close(): void {
+  /** A stream that begins to open; from now on it counts, and ends with the hub. */
+  add(stream: Stream): void {
+    const { userId } = stream
+    this.#count++
+    this.#observe.streamOpened()
+    const opening = this.#opening.get(userId)
+    if (opening) opening.add(stream)
+    else this.#opening.set(userId, new Set([stream]))
+    stream.onClose(() => this.#remove(stream))
+    const [oldest, ...others] = this.#streamsOf(userId)
+    if (oldest && others.length >= this.#options.maxPerUser) this.#end(oldest)
+  }
+
+  /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
+  attach(person: Person, stream: Stream): void {
+    if (this.#forgetOpening(stream)) person.streams.add(stream)
+  }
+
+  /** Ends every stream, so that clients resume on another node; resolves when their connections are closed. */
+  async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#wheel)
-    for (const person of [...this.#people.values()])
-      for (const stream of [...person.streams]) this.#drop(person, stream)
+    const streams = [...this.#people.values(), ...this.#opening.values()].flatMap((each) => [
+      ...('streams' in each ? each.streams : each),
+    ])
+    await Promise.all(
+      streams.map((stream) => {
+        this.#end(stream)
+        return new Promise<void>((resolve) => stream.onClose(resolve))
+      }),
+    )
   }
 
   /** Forgets a person whose last stream is gone or never came to be attached. */
@@ -98,21 +134,42 @@ export class Hub {
     this.#forgetRooms(person)
   }
 
+  /** @returns what the tail has to wait for before the next event, so that it is followed in bounded time and memory */
+  #follow(event: LogEvent): Promise<void> | undefined {
+    const before = this.#deliveries
+    this.#deliver(event)
+    this.#observe.framesWritten(this.#deliveries - before)
+    if (this.#deliveries < TURN_DELIVERIES && !this.#isCongested) return undefined
+    const wait = this.#isCongested ? writeQueue.served() : new Promise<void>((resolve) => setImmediate(resolve))
+    this.#deliveries = 0
+    this.#isCongested = false
+    return wait
+  }
+
+  /** Whose it is, is decided for all in this turn, by the memberships at its seq; the bytes leave later, in order. */
   #deliver(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted) {
       for (const person of this.#people.values()) person.memberships.apply(event)
       if (event.roomId) this.#rooms.delete(event.roomId)
     } else if (event.recipients) {
+      const isBulk = event.recipients.length > BULK
       for (const userId of event.recipients) {
         const person = this.#people.get(userId)
         if (!person) continue
         this.#applyMembership(person, event)
-        this.#write(person, event)
+        this.#write(person, this.frames.of(event, userId), isBulk)
       }
     } else if (event.roomId) {
-      // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
-      for (const person of this.#rooms.get(event.roomId) ?? [])
-        if (person.memberships.sees(event.roomId, event.seq)) this.#write(person, event)
+      const people = this.#rooms.get(event.roomId)
+      if (!people) return
+      const isBulk = people.size > BULK
+      const frame = this.frames.of(event)
+      for (const person of people) {
+        // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
+        if (!person.memberships.sees(event.roomId, event.seq)) continue
+        const isSender = person.userId === event.senderId
+        this.#write(person, isSender ? this.frames.of(event, person.userId) : frame, isBulk)
+      }
     }
   }
 
@@ -123,39 +180,51 @@ export class Hub {
     else if (event.type === EventType.LeaveRoom) this.#leave(event.roomId, person)
   }
 
-  #write(person: Person, event: LogEvent): void {
-    if (person.streams.size === 0) return
-    const frame = this.frames.of(event, person.userId)
-    this.#observe.framesWritten(person.streams.size)
-    for (const stream of person.streams) this.#writeTo(person, stream, frame)
-  }
-
-  #writeTo(person: Person, stream: Stream, frame: Buffer): void {
-    if (stream.buffered + frame.length <= this.#options.maxBufferedBytes) {
-      stream.write(frame)
-    } else {
-      this.#observe.streamOverflowed(person.userId)
-      stream.destroy()
-      this.#detach(person, stream)
+  #write(person: Person, frame: Buffer, isBulk: boolean): void {
+    for (const stream of person.streams) {
+      if (stream.unread > this.#options.maxBufferedBytes) {
+        this.#observe.streamOverflowed(person.userId)
+        this.#remove(stream)
+        stream.destroy()
+        continue
+      }
+      stream.write(frame, isBulk)
+      this.#deliveries++
+      if (stream.buffered - stream.unread > MAX_WAITING_BYTES) this.#isCongested = true
     }
   }
 
   #tick(): void {
     this.#ticks++
     const frame = this.#ticks % KEEP_ALIVES_A_CURSOR === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
-    for (const person of this.#people.values())
-      for (const stream of person.streams) this.#writeTo(person, stream, frame)
+    for (const person of this.#people.values()) this.#write(person, frame, true)
   }
 
-  #drop(person: Person, stream: Stream): void {
-    this.#detach(person, stream)
+  /** The person's streams, oldest first: one that still opens is younger than the live ones, or held up. */
+  #streamsOf(userId: string): Stream[] {
+    return [...(this.#people.get(userId)?.streams ?? []), ...(this.#opening.get(userId) ?? [])]
+  }
+
+  #end(stream: Stream): void {
+    this.#remove(stream)
     stream.end()
   }
 
-  #detach(person: Person, stream: Stream): void {
-    if (!person.streams.delete(stream)) return
+  #remove(stream: Stream): void {
+    const person = this.#people.get(stream.userId)
+    const wasLive = person?.streams.delete(stream) ?? false
+    if (!wasLive && !this.#forgetOpening(stream)) return
+    this.#count--
     this.#observe.streamClosed()
-    this.release(person)
+    if (person) this.release(person)
+  }
+
+  /** @returns whether it was opening */
+  #forgetOpening(stream: Stream): boolean {
+    const opening = this.#opening.get(stream.userId)
+    if (!opening?.delete(stream)) return false
+    if (opening.size === 0) this.#opening.delete(stream.userId)
+    return true
   }
 
   #enter(roomId: string, person: Person): void {
