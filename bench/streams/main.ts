@@ -3,7 +3,7 @@ import { loadavg } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
-import { cpuSeconds, residentMiB } from '../support/processes.ts'
+import { cpuSeconds, residentMiB, systemSeconds } from '../support/processes.ts'
 import { startIsm } from './ism-target.ts'
 import { startNchan } from './nchan-target.ts'
 import { Readers } from './readers.ts'
@@ -37,6 +37,8 @@ type Result = {
   server: string
   deliveries: number
   serverCpu: number
+  /** The kernel's part of it. */
+  systemCpu: number
   storeCpu: number
   readerCpu: number
   wall: number
@@ -45,7 +47,7 @@ type Result = {
 }
 
 /** `kib`: what the server's memory has grown by. */
-type Opened = { server: string; connections: number; kib: number; seconds: number }
+type Opened = { server: string; room: 'everybody' | 'small'; connections: number; kib: number; seconds: number }
 
 const print = (text: string) => process.stdout.write(`${text}\n`)
 const sizes = values.connections.split(',').map(Number)
@@ -112,7 +114,7 @@ async function open(target: Target, readers: Readers, room: 'everybody' | 'small
   const seconds = await readers.open(target.port, heads)
   await delay(3_000)
   const kib = (residentMiB(target.pid) - before) * 1024
-  opened.push({ server: target.name, connections: heads.length, kib, seconds })
+  opened.push({ server: target.name, room, connections: heads.length, kib, seconds })
 }
 
 async function byTurns(readers: Map<Target, Readers>, loads: Load[], connections: number): Promise<void> {
@@ -120,7 +122,11 @@ async function byTurns(readers: Map<Target, Readers>, loads: Load[], connections
   for (let round = 0; round < Number(values.rounds); round++)
     for (const load of loads)
       for (const [target, each] of readers)
-        results.push({ connections, ...(await run(target, each, load, Number(values.seconds))) })
+        results.push({
+          connections,
+          ...(await run(target, each, load, Number(values.seconds))),
+          unrelated: await unrelatedDuring(target, () => run(target, each, load, Number(values.seconds) / 3)),
+        })
 }
 
 async function run(
@@ -128,12 +134,16 @@ async function run(
   readers: Readers,
   load: Load,
   seconds: number,
-): Promise<Omit<Result, 'connections'>> {
+): Promise<Omit<Result, 'connections' | 'unrelated'>> {
   const latencies: number[] = []
-  const cpu = () => [cpuSeconds(target.pid), target.storePid ? cpuSeconds(target.storePid) : 0, readers.cpuSeconds]
+  const cpu = () => [
+    cpuSeconds(target.pid),
+    target.storePid ? cpuSeconds(target.storePid) : 0,
+    readers.cpuSeconds,
+    systemSeconds(target.pid),
+  ]
   const before = cpu()
   const started = now()
-  const probe = probeUnrelated(target)
   let deliveries = 0
   for (let turn = 0; now() < started + seconds * 1_000; turn++) {
     const arrived = readers.expect(load.deliveries)
@@ -144,41 +154,37 @@ async function run(
     deliveries += load.deliveries
   }
   const wall = (now() - started) / 1_000
-  const unrelated = await probe.stop()
   const after = cpu()
-  const [serverCpu = 0, storeCpu = 0, readerCpu = 0] = after.map((each, n) => each - (before[n] ?? 0))
+  const [serverCpu = 0, storeCpu = 0, readerCpu = 0, systemCpu = 0] = after.map((each, n) => each - (before[n] ?? 0))
   return {
     load: load.name,
     server: target.name,
     deliveries,
     serverCpu,
+    systemCpu,
     storeCpu,
     readerCpu,
     wall,
     latencies,
-    unrelated,
   }
 }
 
-/** Asks for something else all the while, one request after the other. */
-function probeUnrelated(target: Target): { stop(): Promise<number[]> } {
+/** What a request takes that has nothing to do with streams, one after the other while `load` runs. */
+async function unrelatedDuring(target: Target, load: () => Promise<unknown>): Promise<number[]> {
   const times: number[] = []
-  let stopped = false
-  const done = (async () => {
-    while (!stopped) {
+  let isOver = false
+  const asking = (async () => {
+    while (!isOver) {
       const asked = now()
       await target.unrelated()
       times.push(now() - asked)
       await delay(5)
     }
   })()
-  return {
-    async stop() {
-      stopped = true
-      await done
-      return times
-    },
-  }
+  await load()
+  isOver = true
+  await asking
+  return times
 }
 
 /** The data of an event as ISM sends it. */
@@ -224,6 +230,8 @@ function report(): void {
       perCpuSecond: deliveries / sum(rows, 'serverCpu'),
       perCpuSecondWithStore: deliveries / (sum(rows, 'serverCpu') + sum(rows, 'storeCpu')),
       perSecond: deliveries / sum(rows, 'wall'),
+      micros: (sum(rows, 'serverCpu') / deliveries) * 1e6,
+      systemMicros: (sum(rows, 'systemCpu') / deliveries) * 1e6,
       rounds: rows.map((row) => row.deliveries / row.serverCpu),
       p50: quantile(latencies, 0.5),
       p99: quantile(latencies, 0.99),
@@ -242,7 +250,7 @@ function report(): void {
     style: { head: [], border: [] },
   })
   for (const server of new Set(opened.map((each) => each.server))) {
-    const rows = opened.filter((each) => each.server === server)
+    const rows = opened.filter((each) => each.server === server && each.room === 'everybody')
     const connections = sum(rows, 'connections')
     streams.push([
       server,
@@ -258,6 +266,8 @@ function report(): void {
       'conn.',
       'server',
       'per CPU-s',
+      'µs each',
+      'of it system',
       'rounds',
       'with store',
       'per s',
@@ -275,6 +285,8 @@ function report(): void {
       row.connections,
       row.server,
       k(row.perCpuSecond),
+      row.micros.toFixed(2),
+      row.systemMicros.toFixed(2),
       row.rounds.map(k).join(' '),
       k(row.perCpuSecondWithStore),
       k(row.perSecond),

@@ -25,6 +25,11 @@ export class EventFrames {
     return frame
   }
 
+  /** The frames of several events, as everybody sees them but their senders. */
+  ofAll(events: LogEvent[]): Buffer {
+    return events.length === 1 && events[0] ? this.of(events[0]) : Buffer.concat(events.map((event) => this.of(event)))
+  }
+
   /** A named event, which `onmessage` handlers do not see: it moves the client's cursor only. */
   cursor(seq: number): Buffer {
     return Buffer.from(`event: cursor\nid: ${this.#id(seq)}\ndata: {}\n\n`)

@@ -1,6 +1,6 @@
 /** The hub: follows the log's tail and writes each event to the streams of whoever it is for. */
 import { EventType, type LogEvent } from '../log/event.ts'
-import type { Memberships } from '../log/memberships.ts'
+import { type Interval, type Memberships, sees } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
 import { unavailable } from '../shared/app-error.ts'
 import { EventFrames, KEEP_ALIVE } from './event-frames.ts'
@@ -47,8 +47,8 @@ export class Hub {
   readonly #options: HubOptions
   readonly #observe: HubObserver
   readonly #people = new Map<string, Person>()
-  /** The people here who may be in a room; their memberships say at which seq they are. */
-  readonly #rooms = new Map<string, Set<Person>>()
+  /** The people here who may be in a room, and at which seqs: their memberships' own intervals. */
+  readonly #rooms = new Map<string, Map<Person, readonly Interval[]>>()
   /** Streams that are not live yet, by person, oldest first. */
   readonly #opening = new Map<string, Set<Stream>>()
   /** Opening or live. */
@@ -64,7 +64,7 @@ export class Hub {
     this.#options = options
     this.#observe = observe
     this.frames = new EventFrames(tail.epoch)
-    tail.follow((event) => this.#follow(event))
+    tail.follow((events) => this.#follow(events))
     this.#wheel = setInterval(() => this.#tick(), options.keepAliveSeconds * 1_000)
     this.#wheel.unref()
   }
@@ -135,9 +135,11 @@ export class Hub {
   }
 
   /** @returns what the tail has to wait for before the next event, so that it is followed in bounded time and memory */
-  #follow(event: LogEvent): Promise<void> | undefined {
+  #follow(events: [LogEvent, ...LogEvent[]]): Promise<void> | undefined {
     const before = this.#deliveries
-    this.#deliver(event)
+    const [first] = events
+    if (first.recipients || first.type === EventType.RoomDeleted) this.#deliver(first)
+    else this.#deliverToRoom(events)
     this.#observe.framesWritten(this.#deliveries - before)
     if (this.#deliveries < TURN_DELIVERIES && !this.#isCongested) return undefined
     const wait = this.#isCongested ? writeQueue.served() : new Promise<void>((resolve) => setImmediate(resolve))
@@ -146,30 +148,40 @@ export class Hub {
     return wait
   }
 
-  /** Whose it is, is decided for all in this turn, by the memberships at its seq; the bytes leave later, in order. */
   #deliver(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted) {
       for (const person of this.#people.values()) person.memberships.apply(event)
       if (event.roomId) this.#rooms.delete(event.roomId)
-    } else if (event.recipients) {
-      const isBulk = event.recipients.length > BULK
-      for (const userId of event.recipients) {
-        const person = this.#people.get(userId)
-        if (!person) continue
-        this.#applyMembership(person, event)
-        this.#write(person, this.frames.of(event, userId), isBulk)
-      }
-    } else if (event.roomId) {
-      const people = this.#rooms.get(event.roomId)
-      if (!people) return
-      const isBulk = people.size > BULK
-      const frame = this.frames.of(event)
-      for (const person of people) {
-        // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
-        if (!person.memberships.sees(event.roomId, event.seq)) continue
-        const isSender = person.userId === event.senderId
-        this.#write(person, isSender ? this.frames.of(event, person.userId) : frame, isBulk)
-      }
+      return
+    }
+    const recipients = event.recipients ?? []
+    const isBulk = recipients.length > BULK
+    for (const userId of recipients) {
+      const person = this.#people.get(userId)
+      if (!person) continue
+      this.#applyMembership(person, event)
+      this.#write(person, this.frames.of(event, userId), isBulk)
+    }
+  }
+
+  /**
+   * Whose the events are, is decided for all in this turn, by the memberships at each one's seq; the bytes leave
+   * later, in order.
+   */
+  #deliverToRoom(events: [LogEvent, ...LogEvent[]]): void {
+    const people = this.#rooms.get(events[0].roomId ?? '')
+    if (!people) return
+    const isBulk = people.size > BULK
+    const [first, last] = [events[0].seq, events.at(-1)?.seq ?? events[0].seq]
+    const frame = this.frames.ofAll(events)
+    const senders = new Set(events.map(({ senderId }) => this.#people.get(senderId ?? '')))
+    for (const [person, intervals] of people) {
+      // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
+      const seesAll = sees(intervals, first) && (first === last || events.every(({ seq }) => sees(intervals, seq)))
+      if (seesAll && !senders.has(person)) this.#write(person, frame, isBulk, events.length)
+      else
+        for (const event of events)
+          if (sees(intervals, event.seq)) this.#write(person, this.frames.of(event, person.userId), isBulk)
     }
   }
 
@@ -180,7 +192,7 @@ export class Hub {
     else if (event.type === EventType.LeaveRoom) this.#leave(event.roomId, person)
   }
 
-  #write(person: Person, frame: Buffer, isBulk: boolean): void {
+  #write(person: Person, frame: Buffer, isBulk: boolean, events = 1): void {
     for (const stream of person.streams) {
       if (stream.unread > this.#options.maxBufferedBytes) {
         this.#observe.streamOverflowed(person.userId)
@@ -189,8 +201,8 @@ export class Hub {
         continue
       }
       stream.write(frame, isBulk)
-      this.#deliveries++
-      if (stream.buffered - stream.unread > MAX_WAITING_BYTES) this.#isCongested = true
+      this.#deliveries += events
+      if (stream.waiting > MAX_WAITING_BYTES) this.#isCongested = true
     }
   }
 
@@ -228,9 +240,9 @@ export class Hub {
   }
 
   #enter(roomId: string, person: Person): void {
-    const people = this.#rooms.get(roomId)
-    if (people) people.add(person)
-    else this.#rooms.set(roomId, new Set([person]))
+    const people = this.#rooms.get(roomId) ?? new Map<Person, readonly Interval[]>()
+    people.set(person, person.memberships.of(roomId))
+    this.#rooms.set(roomId, people)
   }
 
   #leave(roomId: string, person: Person): void {

@@ -78,7 +78,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
         return upTo
       }
       after = writePage(stream, events) ?? (events.length === PAGE ? (events.at(-1)?.seq ?? upTo) : upTo)
-      if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
+      if (held(stream) > REPLAY_BUFFER_BYTES) await stream.drained()
     }
     return after
   }
@@ -90,7 +90,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
   function writePage(stream: Stream, events: LogEvent[]): number | undefined {
     for (const event of events) {
       stream.write(hub.frames.of(event, stream.userId))
-      if (stream.buffered > REPLAY_BUFFER_BYTES) return event.seq
+      if (held(stream) > REPLAY_BUFFER_BYTES) return event.seq
     }
     return undefined
   }
@@ -104,7 +104,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       while (after < tail.recent.floor && !stream.closed) after = await replay(stream, after)
       after = writeSlice(stream, person, after)
       if (after === tail.position) break
-      if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
+      if (held(stream) > REPLAY_BUFFER_BYTES) await stream.drained()
       await new Promise((resolve) => setImmediate(resolve))
     }
     hub.attach(person, stream)
@@ -116,7 +116,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     for (const event of events) {
       if (!isFor(person, event)) continue
       stream.write(hub.frames.of(event, person.userId))
-      if (stream.buffered > REPLAY_BUFFER_BYTES) return event.seq
+      if (held(stream) > REPLAY_BUFFER_BYTES) return event.seq
     }
     return events.length < CUT_OVER_SLICE ? tail.position : (events.at(-1)?.seq ?? from)
   }
@@ -150,4 +150,9 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
 function isFor(person: Person, event: LogEvent): boolean {
   if (event.recipients) return event.recipients.includes(person.userId)
   return event.roomId !== null && person.memberships.sees(event.roomId, event.seq)
+}
+
+/** Bytes that keep memory until the reader reads. */
+function held(stream: Stream): number {
+  return stream.waiting + stream.unread
 }

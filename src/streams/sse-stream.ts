@@ -62,6 +62,8 @@ class SseStream implements Stream, Writer {
   readonly userId: string
   readonly #socket: Socket
   #batch: Batch | undefined
+  /** When it was last looked at; 0 stays 0 until something is written. */
+  #unread = 0
   /** Where in the queue it waits. */
   #waits: 'nowhere' | 'quick' | 'bulk' = 'nowhere'
 
@@ -76,12 +78,14 @@ class SseStream implements Stream, Writer {
     socket.resume()
   }
 
-  get buffered(): number {
-    return (this.#batch?.bytes ?? 0) + this.#socket.writableLength
+  get waiting(): number {
+    return this.#batch?.bytes ?? 0
   }
 
   get unread(): number {
-    return this.#socket.writableLength
+    // Only what was not taken at once needs another look at the socket.
+    if (this.#unread > 0) this.#unread = this.#socket.writableLength
+    return this.#unread
   }
 
   get closed(): boolean {
@@ -100,7 +104,9 @@ class SseStream implements Stream, Writer {
     const batch = this.#batch
     if (!batch) return
     this.#batch = undefined
-    if (!this.closed) this.#socket.write(batch.joined())
+    if (this.closed) return
+    this.#socket.write(batch.joined())
+    this.#unread = this.#socket.writableLength
   }
 
   async drained(): Promise<void> {

@@ -2,9 +2,9 @@
 
 export interface Stream {
   readonly userId: string
-  /** Bytes accepted by `write` that have not left the process. */
-  readonly buffered: number
-  /** Those of them that were offered to the network, which did not take them: the reader does not read. */
+  /** Bytes accepted by `write` whose turn has not come. */
+  readonly waiting: number
+  /** Bytes that were offered to the network, which did not take them yet: the reader does not read. */
   readonly unread: number
   readonly closed: boolean
   /**

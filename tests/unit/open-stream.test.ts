@@ -48,7 +48,7 @@ async function openStream({ memberships, events }: Ahead): Promise<() => number[
   const frames: string[] = []
   const stream: Stream = {
     userId: PERSON,
-    buffered: 0,
+    waiting: 0,
     unread: 0,
     closed: false,
     write: (frame) => void frames.push(frame.toString()),
