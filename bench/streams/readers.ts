@@ -1,5 +1,5 @@
 /** The clients of one server, as the run sees them. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 export type Task = { open: { port: number; heads: string[] } } | { expect: number } | { stop: true }
@@ -15,6 +15,8 @@ export class Readers {
 
   constructor() {
     this.#process = fork(PROCESS, { serialization: 'advanced' })
+    // Clients elsewhere do not interrupt a server each time that they are woken; nor must those here (sched(7)).
+    spawnSync('chrt', ['--batch', '--all-tasks', '--pid', '0', String(this.#process.pid)])
     this.#process.on('message', (report: Report) => {
       if ('arrivals' in report) this.cpuSeconds = report.cpuSeconds
       this.#waiting?.resolve(report)
