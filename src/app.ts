@@ -7,6 +7,7 @@ import { authentication, streamAuthentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
+import { limited } from './infra/limited.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
@@ -65,6 +66,8 @@ export type App = {
 const START_ATTEMPTS = 3
 const CLOSE_DEADLINE_MS = 5_000
 const SWEEP_AFTER_MINUTES = 60
+/** Of the pool's connections, for streams that open: however many come back at once, requests find a free one. */
+const STREAMS_SHARE = 0.3
 
 /** What was started, to be closed in the opposite order. */
 type Closing = (() => Promise<unknown>)[]
@@ -154,7 +157,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     notifications: notificationHandlers(
       {
         notifications: new NotificationService(db),
-        opener: createStreamOpener(db, log.tail, log.hub),
+        opener: createStreamOpener(limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE)), log.tail, log.hub),
         authorised: log.authorised,
         tickets,
       },
@@ -181,8 +184,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    log.hub.close()
-    await drained
+    await Promise.all([drained, log.hub.close()])
     await log.batches.idle()
   })
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { ensureBuilt } from '../../bin/build.js'
 import type { Config } from '../../src/config/config.ts'
+import { openDataDirectory } from '../../src/embedded/data-directory.ts'
 import { developmentToken } from '../../src/embedded/development-token.ts'
+import { signToken } from '../../src/embedded/issuer.ts'
 import { startEmbedded } from '../../src/embedded/start.ts'
 
 export type BenchPerson = { id: string; token: string }
@@ -21,6 +23,8 @@ export type EmbeddedIsm = {
   postgresPid: number
   connect(): Promise<pg.Client>
   people(count: number): Promise<BenchPerson[]>
+  /** A token for a row of app_user that the caller makes. */
+  tokenOf(id: string, displayName: string): Promise<string>
   stop(): Promise<void>
 }
 
@@ -63,6 +67,8 @@ export async function startEmbeddedIsm(nodeOptions: string[] = [], sections = ''
           return { id: userId, token }
         }),
       ),
+    tokenOf: async (id, displayName) =>
+      signToken(await openDataDirectory(directory), { name: displayName, id, displayName }, 86_400),
     async stop() {
       child.kill('SIGTERM')
       await once(child, 'exit')

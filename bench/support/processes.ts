@@ -6,9 +6,14 @@ export function cpuSeconds(pid: number): number {
   return [pid, ...descendants(pid)].reduce((sum, each) => sum + (statOf(each)?.seconds ?? 0), 0)
 }
 
+/** CPU seconds that the kernel has spent for the process itself. */
+export function systemSeconds(pid: number): number {
+  return statOf(pid)?.system ?? 0
+}
+
 const TICKS_A_SECOND = 100
 
-type Stat = { parent: number; seconds: number }
+type Stat = { parent: number; seconds: number; system: number }
 
 function statOf(pid: number): Stat | undefined {
   try {
@@ -17,7 +22,7 @@ function statOf(pid: number): Stat | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     const [reapedUser, reapedSystem] = [Number(fields[13]), Number(fields[14])]
     const ticks = Number(fields[11]) + Number(fields[12]) + reapedUser + reapedSystem
-    return { parent: Number(fields[1]), seconds: ticks / TICKS_A_SECOND }
+    return { parent: Number(fields[1]), seconds: ticks / TICKS_A_SECOND, system: Number(fields[12]) / TICKS_A_SECOND }
   } catch {
     return undefined
   }

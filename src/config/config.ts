@@ -148,4 +148,6 @@ export type StreamsConfig = {
   /** A reader with more unsent bytes than this is disconnected and resumes from the log. */
   maxBufferedBytes: number
   maxPerUser: number
+  /** Past these, a new stream is answered 503. */
+  maxPerNode: number
 }

@@ -61,6 +61,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
       keepAliveSeconds: values.streams.keep_alive,
       maxBufferedBytes: values.streams.max_buffered_kib * 1024,
       maxPerUser: values.streams.max_per_user,
+      maxPerNode: values.streams.max_per_node,
     },
   }
   return { config, problems, warnings }

@@ -424,6 +424,11 @@ export const SCHEMA = {
         default: 20,
         doc: 'Streams that one person may hold open.',
       },
+      max_per_node: {
+        type: type.integer(1, 1_000_000, 'streams'),
+        default: 50_000,
+        doc: 'Streams that one ISM holds open; past them, 503. Each takes a file descriptor.',
+      },
     },
   },
 } as const satisfies Record<string, Section>

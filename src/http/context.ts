@@ -7,6 +7,8 @@ import type { CurrentUser } from '../users/user.ts'
 
 export type State = DefaultState & {
   requestId: string
+  /** For a response that goes on without `ctx.res`: the request counts as finished when what this returns is called. */
+  finishLater(): () => void
   /** Set by the authentication, on every route that needs one. */
   user: CurrentUser
   /** But for the stream, which has a grant. */

@@ -1,6 +1,6 @@
 /** A request's id, its line in the log, and its place in the metrics; never its query, headers or body. */
 import { randomUUID } from 'node:crypto'
-import type { Middleware } from 'koa'
+import type { Middleware, ParameterizedContext } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import type { State } from './context.ts'
 
@@ -8,32 +8,56 @@ export type RequestObserver = {
   requestFinished(method: string, route: string, status: number, milliseconds: number): void
 }
 
+type Finished = {
+  requestId: string
+  method: string
+  route: string
+  path: string
+  status: number
+  userId: string | undefined
+  started: number
+}
+
 const REQUEST_ID = /^[\w.:+/=-]{1,128}$/
 
 export function logRequests(logger: Logger, observe: RequestObserver): Middleware<State> {
+  const report = ({ route, started, ...request }: Finished): void => {
+    const milliseconds = performance.now() - started
+    observe.requestFinished(request.method, route, request.status, milliseconds)
+    if (logger.isLevelEnabled('info'))
+      logger.info({ ...request, milliseconds: Math.round(milliseconds * 10) / 10 }, 'request')
+  }
   return async (ctx, next) => {
     const started = performance.now()
     const given = ctx.get('X-Request-Id')
     const requestId = REQUEST_ID.test(given) ? given : randomUUID()
     ctx.state.requestId = requestId
     ctx.set('X-Request-Id', requestId)
-    ctx.res.once('close', () => {
-      const milliseconds = performance.now() - started
-      const route = (ctx as { _matchedRoute?: unknown })._matchedRoute
-      observe.requestFinished(ctx.method, typeof route === 'string' ? route : 'none', ctx.res.statusCode, milliseconds)
-      if (!logger.isLevelEnabled('info')) return
-      logger.info(
-        {
-          requestId,
-          method: ctx.method,
-          path: ctx.path,
-          status: ctx.res.statusCode,
-          milliseconds: Math.round(milliseconds * 10) / 10,
-          userId: ctx.state.user?.id,
-        },
-        'request',
-      )
-    })
+    const finish = () => report(finished(ctx, started))
+    ctx.res.once('close', finish)
+    ctx.state.finishLater = () => {
+      ctx.res.off('close', finish)
+      return later(report, finished(ctx, started))
+    }
     await next()
+  }
+}
+
+/** By itself, so that what it returns holds on to nothing but this: a stream must not keep its request in memory. */
+function later<T>(report: (what: T) => void, what: T): () => void {
+  return () => report(what)
+}
+
+function finished(ctx: ParameterizedContext<State>, started: number): Finished {
+  const { requestId, user } = ctx.state
+  const route = (ctx as { _matchedRoute?: unknown })._matchedRoute
+  return {
+    requestId,
+    method: ctx.method,
+    route: typeof route === 'string' ? route : 'none',
+    path: ctx.path,
+    status: ctx.res.statusCode,
+    userId: user?.id,
+    started,
   }
 }

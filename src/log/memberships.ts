@@ -2,8 +2,8 @@
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType, type LogEvent } from './event.ts'
 
-/** A member sees the room's events with `from` < seq < `to`. */
-type Interval = { from: number; to: number }
+/** A member sees the room's events with `from` < seq < `to`, or without end while they are in it. */
+export type Interval = { from: number; to: number | undefined }
 
 type IntervalRow = { roomId: string; from: number; to: number | null }
 
@@ -15,7 +15,7 @@ export class Memberships {
 
   constructor(since: number, rows: IntervalRow[]) {
     this.since = since
-    for (const { roomId, from, to } of rows) this.#intervals(roomId).push({ from, to: to ?? Number.POSITIVE_INFINITY })
+    for (const { roomId, from, to } of rows) this.#intervals(roomId).push({ from, to: to ?? undefined })
   }
 
   /** `event` is addressed to this person and names a room, or is that room's RoomDeleted. */
@@ -25,16 +25,20 @@ export class Memberships {
       this.#rooms.delete(event.roomId)
     } else if (event.type === EventType.NewRoom) {
       const intervals = this.#intervals(event.roomId)
-      if (!intervals.some(({ from }) => from === event.seq))
-        intervals.push({ from: event.seq, to: Number.POSITIVE_INFINITY })
+      if (!intervals.some(({ from }) => from === event.seq)) intervals.push({ from: event.seq, to: undefined })
     } else if (event.type === EventType.LeaveRoom) {
-      const open = this.#rooms.get(event.roomId)?.find(({ from, to }) => from < event.seq && to > event.seq)
+      const open = this.#rooms.get(event.roomId)?.find((interval) => isWithin(interval, event.seq))
       if (open) open.to = event.seq
     }
   }
 
   sees(roomId: string, seq: number): boolean {
-    return this.#rooms.get(roomId)?.some(({ from, to }) => from < seq && seq < to) ?? false
+    return sees(this.#rooms.get(roomId), seq)
+  }
+
+  /** The room's intervals, which `apply` changes. */
+  of(roomId: string): readonly Interval[] {
+    return this.#intervals(roomId)
   }
 
   /** Every room that has an interval here, open or closed. */
@@ -50,6 +54,14 @@ export class Memberships {
     }
     return intervals
   }
+}
+
+export function sees(intervals: readonly Interval[] | undefined, seq: number): boolean {
+  return intervals?.some((interval) => isWithin(interval, seq)) ?? false
+}
+
+function isWithin({ from, to }: Interval, seq: number): boolean {
+  return from < seq && (to === undefined || seq < to)
 }
 
 /** The intervals of a person that reach beyond `since`. */

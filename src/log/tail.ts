@@ -1,6 +1,6 @@
 /** The tail: reads the log in order as it grows, and hands each event to its followers. */
 import type { Queryable } from '../infra/postgres.ts'
-import type { LogEvent } from './event.ts'
+import { EventType, type LogEvent } from './event.ts'
 import { readEvents, readLogState } from './log-repository.ts'
 import { RecentLog } from './recent-log.ts'
 
@@ -11,10 +11,14 @@ export type TailObserver = {
   logReplaced(error: Error): void
 }
 
-/** Called in order, synchronously, once for each event. */
-export type Follower = (event: LogEvent) => void
+/**
+ * Called in order, with each event once; what comes next waits for what it returns. Several events at once are for the
+ * members of one room, and so change nobody's memberships.
+ */
+export type Follower = (events: [LogEvent, ...LogEvent[]]) => Promise<void> | undefined
 
 const PAGE = 1_000
+const MAX_RUN = 64
 const RETRY_MS = 500
 /** With wake-ups the poll only makes up for a lost one. */
 const POLL_AWAKE_MS = 2_000
@@ -95,7 +99,13 @@ export class Tail {
       this.#again = false
       try {
         const events = await readEvents(this.#db, this.position, PAGE)
-        for (const event of events) this.#deliver(event)
+        for (const run of runsOf(events)) {
+          const waits = this.#deliver(run)
+          if (waits.length === 0) continue
+          this.#release()
+          await Promise.all(waits)
+          if (this.#stopped) return
+        }
         this.#observe.tailRead(events.length, this.position)
         this.#release()
         if (events.length === PAGE) this.#again = true
@@ -108,10 +118,11 @@ export class Tail {
     }
   }
 
-  #deliver(event: LogEvent): void {
-    this.recent.push(event)
-    this.position = event.seq
-    for (const follower of this.#followers) follower(event)
+  /** @returns what the followers wait for */
+  #deliver(run: [LogEvent, ...LogEvent[]]): Promise<void>[] {
+    for (const event of run) this.recent.push(event)
+    this.position = run.at(-1)?.seq ?? this.position
+    return this.#followers.flatMap((follower) => follower(run) ?? [])
   }
 
   /** A restored backup or a standby that was promoted too early has forgotten what followers were told. */
@@ -135,4 +146,22 @@ export class Tail {
     this.#timer = setTimeout(() => this.wake(), this.#isWoken() ? POLL_AWAKE_MS : POLL_ALONE_MS)
     this.#timer.unref()
   }
+}
+
+/** What follows one another for the members of one room goes together; all else is by itself. */
+export function* runsOf(events: LogEvent[]): Generator<[LogEvent, ...LogEvent[]]> {
+  let run: [LogEvent, ...LogEvent[]] | undefined
+  for (const event of events) {
+    if (run && isForRoom(event) && isForRoom(run[0]) && event.roomId === run[0].roomId && run.length < MAX_RUN) {
+      run.push(event)
+    } else {
+      if (run) yield run
+      run = [event]
+    }
+  }
+  if (run) yield run
+}
+
+function isForRoom(event: LogEvent): boolean {
+  return event.recipients === null && event.type !== EventType.RoomDeleted
 }

@@ -4,7 +4,7 @@ import type { RateLimits } from '../http/rate-limits.ts'
 import { requireTimestamp } from '../http/validate.ts'
 import type { AuthorisedStreams } from '../streams/authorised-streams.ts'
 import type { StreamOpener } from '../streams/open-stream.ts'
-import { openSseStream } from '../streams/sse-stream.ts'
+import { openSseStream, ownsConnection } from '../streams/sse-stream.ts'
 import type { StreamTickets } from '../streams/stream-tickets.ts'
 import type { NotificationService, Since } from './notification-service.ts'
 
@@ -33,9 +33,12 @@ export function notificationHandlers(
         ctx.status = 200
         return
       }
+      if (!(await ownsConnection(ctx.res))) return
+      opener.admit(ctx.state.user.id)
       ctx.respond = false
       const stream = openSseStream(ctx.res, ctx.state.user.id)
       authorised.admit(stream, ctx.state.grant)
+      stream.onClose(ctx.state.finishLater())
       // The response has begun: what fails from here on can only end the stream, and its client resumes.
       await opener.open(stream, lastEventIdOf(ctx)).catch(() => stream.destroy())
     },

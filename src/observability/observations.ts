@@ -181,7 +181,7 @@ function createMetrics(registry: Registry) {
       aggregator: 'max',
       registers,
     }),
-    streams: new Gauge({ name: 'ism_streams', help: 'Live streams on this node.', registers }),
+    streams: new Gauge({ name: 'ism_streams', help: 'Open streams on this node.', registers }),
     streamOverflows: new Counter({
       name: 'ism_stream_overflows_total',
       help: 'Streams closed because their reader did not read.',

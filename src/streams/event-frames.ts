@@ -13,9 +13,9 @@ export class EventFrames {
     this.#epoch = epoch
   }
 
-  /** The frame of `event` as `userId` sees it. */
-  of(event: LogEvent, userId: string): Buffer {
-    const forSender = hasSenderView(event) && event.senderId === userId
+  /** The frame of `event` as `userId` sees it; without one, as everybody does but its sender. */
+  of(event: LogEvent, userId?: string): Buffer {
+    const forSender = userId !== undefined && hasSenderView(event) && event.senderId === userId
     const cache = forSender ? this.#sender : this.#shared
     let frame = cache.get(event)
     if (!frame) {
@@ -23,6 +23,11 @@ export class EventFrames {
       cache.set(event, frame)
     }
     return frame
+  }
+
+  /** The frames of several events, as everybody sees them but their senders. */
+  ofAll(events: LogEvent[]): Buffer {
+    return events.length === 1 && events[0] ? this.of(events[0]) : Buffer.concat(events.map((event) => this.of(event)))
   }
 
   /** A named event, which `onmessage` handlers do not see: it moves the client's cursor only. */

@@ -1,15 +1,18 @@
 /** The hub: follows the log's tail and writes each event to the streams of whoever it is for. */
 import { EventType, type LogEvent } from '../log/event.ts'
-import type { Memberships } from '../log/memberships.ts'
+import { type Interval, type Memberships, sees } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
+import { unavailable } from '../shared/app-error.ts'
 import { EventFrames, KEEP_ALIVE } from './event-frames.ts'
 import type { Stream } from './stream.ts'
+import { writeQueue } from './write-queue.ts'
 
 /** Somebody with a stream on this node. */
 export type Person = {
   readonly userId: string
   /** True at every event up to the tail's position. */
   memberships: Memberships
+  /** Live ones, oldest first. */
   readonly streams: Set<Stream>
   /** Streams that are being opened and hold on to this person. */
   openings: number
@@ -19,6 +22,7 @@ export type HubOptions = {
   keepAliveSeconds: number
   maxBufferedBytes: number
   maxPerUser: number
+  maxPerNode: number
 }
 
 export type HubObserver = {
@@ -35,6 +39,12 @@ export type PeopleWatcher = {
   left(userId: string): void
 }
 
+/** Past this many, streams that get an event at once let others go first. */
+const BULK = 250
+/** Deliveries that one turn of the event loop decides about. */
+const TURN_DELIVERIES = 5_000
+/** With so many bytes waiting for their turn on one stream, the log is read no further. */
+const MAX_WAITING_BYTES = 64 * 1024
 /** Every this many keep-alives the cursor is repeated: once a minute at five seconds. */
 const KEEP_ALIVES_A_CURSOR = 12
 
@@ -44,8 +54,14 @@ export class Hub {
   readonly #options: HubOptions
   readonly #observe: HubObserver
   readonly #people = new Map<string, Person>()
-  /** The people here who may be in a room; their memberships say at which seq they are. */
-  readonly #rooms = new Map<string, Set<Person>>()
+  /** The people here who may be in a room, and at which seqs: their memberships' own intervals. */
+  readonly #rooms = new Map<string, Map<Person, readonly Interval[]>>()
+  /** Streams that are not live yet, by person, oldest first. */
+  readonly #opening = new Map<string, Set<Stream>>()
+  /** Opening or live. */
+  #count = 0
+  #deliveries = 0
+  #isCongested = false
   readonly #wheel: NodeJS.Timeout
   #watcher: PeopleWatcher | undefined
   #ticks = 0
@@ -56,7 +72,7 @@ export class Hub {
     this.#options = options
     this.#observe = observe
     this.frames = new EventFrames(tail.epoch)
-    tail.follow((event) => this.#deliver(event))
+    tail.follow((events) => this.#follow(events))
     this.#wheel = setInterval(() => this.#tick(), options.keepAliveSeconds * 1_000)
     this.#wheel.unref()
   }
@@ -84,24 +100,45 @@ export class Hub {
     return person
   }
 
-  /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
-  attach(person: Person, stream: Stream): void {
-    person.streams.add(stream)
-    if (person.streams.size === 1) this.#watcher?.arrived(person.userId)
-    this.#observe.streamOpened()
-    stream.onClose(() => this.#detach(person, stream))
-    if (person.streams.size > this.#options.maxPerUser) {
-      const [oldest] = person.streams
-      if (oldest) this.#drop(person, oldest)
-    }
+  /** @throws AppError where the node has no room for another stream, and none of the person's own makes room */
+  admit(userId: string): void {
+    if (this.#count < this.#options.maxPerNode || this.#streamsOf(userId).length >= this.#options.maxPerUser) return
+    throw unavailable('This node holds as many streams as it may.')
   }
 
-  /** Ends every stream, so that clients resume on another node. */
-  close(): void {
+  /** A stream that begins to open; from now on it counts, and ends with the hub. */
+  add(stream: Stream): void {
+    const { userId } = stream
+    this.#count++
+    this.#observe.streamOpened()
+    const opening = this.#opening.get(userId)
+    if (opening) opening.add(stream)
+    else this.#opening.set(userId, new Set([stream]))
+    stream.onClose(() => this.#remove(stream))
+    const [oldest, ...others] = this.#streamsOf(userId)
+    if (oldest && others.length >= this.#options.maxPerUser) this.#end(oldest)
+  }
+
+  /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
+  attach(person: Person, stream: Stream): void {
+    if (!this.#forgetOpening(stream)) return
+    person.streams.add(stream)
+    if (person.streams.size === 1) this.#watcher?.arrived(person.userId)
+  }
+
+  /** Ends every stream, so that clients resume on another node; resolves when their connections are closed. */
+  async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#wheel)
-    for (const person of [...this.#people.values()])
-      for (const stream of [...person.streams]) this.#drop(person, stream)
+    const streams = [...this.#people.values(), ...this.#opening.values()].flatMap((each) => [
+      ...('streams' in each ? each.streams : each),
+    ])
+    await Promise.all(
+      streams.map((stream) => {
+        this.#end(stream)
+        return new Promise<void>((resolve) => stream.onClose(resolve))
+      }),
+    )
   }
 
   /** Forgets a person whose last stream is gone or never came to be attached. */
@@ -111,21 +148,54 @@ export class Hub {
     this.#forgetRooms(person)
   }
 
+  /** @returns what the tail has to wait for before the next event, so that it is followed in bounded time and memory */
+  #follow(events: [LogEvent, ...LogEvent[]]): Promise<void> | undefined {
+    const before = this.#deliveries
+    const [first] = events
+    if (first.recipients || first.type === EventType.RoomDeleted) this.#deliver(first)
+    else this.#deliverToRoom(events)
+    this.#observe.framesWritten(this.#deliveries - before)
+    if (this.#deliveries < TURN_DELIVERIES && !this.#isCongested) return undefined
+    const wait = this.#isCongested ? writeQueue.served() : new Promise<void>((resolve) => setImmediate(resolve))
+    this.#deliveries = 0
+    this.#isCongested = false
+    return wait
+  }
+
   #deliver(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted) {
       for (const person of this.#people.values()) person.memberships.apply(event)
       if (event.roomId) this.#rooms.delete(event.roomId)
-    } else if (event.recipients) {
-      for (const userId of event.recipients) {
-        const person = this.#people.get(userId)
-        if (!person) continue
-        this.#applyMembership(person, event)
-        this.#write(person, event)
-      }
-    } else if (event.roomId) {
+      return
+    }
+    const recipients = event.recipients ?? []
+    const isBulk = recipients.length > BULK
+    for (const userId of recipients) {
+      const person = this.#people.get(userId)
+      if (!person) continue
+      this.#applyMembership(person, event)
+      this.#write(person, this.frames.of(event, userId), isBulk)
+    }
+  }
+
+  /**
+   * Whose the events are, is decided for all in this turn, by the memberships at each one's seq; the bytes leave
+   * later, in order.
+   */
+  #deliverToRoom(events: [LogEvent, ...LogEvent[]]): void {
+    const people = this.#rooms.get(events[0].roomId ?? '')
+    if (!people) return
+    const isBulk = people.size > BULK
+    const [first, last] = [events[0].seq, events.at(-1)?.seq ?? events[0].seq]
+    const frame = this.frames.ofAll(events)
+    const senders = new Set(events.map(({ senderId }) => this.#people.get(senderId ?? '')))
+    for (const [person, intervals] of people) {
       // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
-      for (const person of this.#rooms.get(event.roomId) ?? [])
-        if (person.memberships.sees(event.roomId, event.seq)) this.#write(person, event)
+      const seesAll = sees(intervals, first) && (first === last || events.every(({ seq }) => sees(intervals, seq)))
+      if (seesAll && !senders.has(person)) this.#write(person, frame, isBulk, events.length)
+      else
+        for (const event of events)
+          if (sees(intervals, event.seq)) this.#write(person, this.frames.of(event, person.userId), isBulk)
     }
   }
 
@@ -136,46 +206,58 @@ export class Hub {
     else if (event.type === EventType.LeaveRoom) this.#leave(event.roomId, person)
   }
 
-  #write(person: Person, event: LogEvent): void {
-    if (person.streams.size === 0) return
-    const frame = this.frames.of(event, person.userId)
-    this.#observe.framesWritten(person.streams.size)
-    for (const stream of person.streams) this.#writeTo(person, stream, frame)
-  }
-
-  #writeTo(person: Person, stream: Stream, frame: Buffer): void {
-    if (stream.buffered + frame.length <= this.#options.maxBufferedBytes) {
-      stream.write(frame)
-    } else {
-      this.#observe.streamOverflowed(person.userId)
-      stream.destroy()
-      this.#detach(person, stream)
+  #write(person: Person, frame: Buffer, isBulk: boolean, events = 1): void {
+    for (const stream of person.streams) {
+      if (stream.unread > this.#options.maxBufferedBytes) {
+        this.#observe.streamOverflowed(person.userId)
+        this.#remove(stream)
+        stream.destroy()
+        continue
+      }
+      stream.write(frame, isBulk)
+      this.#deliveries += events
+      if (stream.waiting > MAX_WAITING_BYTES) this.#isCongested = true
     }
   }
 
   #tick(): void {
     this.#ticks++
     const frame = this.#ticks % KEEP_ALIVES_A_CURSOR === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
-    for (const person of this.#people.values())
-      for (const stream of person.streams) this.#writeTo(person, stream, frame)
+    for (const person of this.#people.values()) this.#write(person, frame, true)
   }
 
-  #drop(person: Person, stream: Stream): void {
-    this.#detach(person, stream)
+  /** The person's streams, oldest first: one that still opens is younger than the live ones, or held up. */
+  #streamsOf(userId: string): Stream[] {
+    return [...(this.#people.get(userId)?.streams ?? []), ...(this.#opening.get(userId) ?? [])]
+  }
+
+  #end(stream: Stream): void {
+    this.#remove(stream)
     stream.end()
   }
 
-  #detach(person: Person, stream: Stream): void {
-    if (!person.streams.delete(stream)) return
+  #remove(stream: Stream): void {
+    const person = this.#people.get(stream.userId)
+    const wasLive = person?.streams.delete(stream) ?? false
+    if (!wasLive && !this.#forgetOpening(stream)) return
+    this.#count--
     this.#observe.streamClosed()
-    if (person.streams.size === 0) this.#watcher?.left(person.userId)
-    this.release(person)
+    if (wasLive && person?.streams.size === 0) this.#watcher?.left(person.userId)
+    if (person) this.release(person)
+  }
+
+  /** @returns whether it was opening */
+  #forgetOpening(stream: Stream): boolean {
+    const opening = this.#opening.get(stream.userId)
+    if (!opening?.delete(stream)) return false
+    if (opening.size === 0) this.#opening.delete(stream.userId)
+    return true
   }
 
   #enter(roomId: string, person: Person): void {
-    const people = this.#rooms.get(roomId)
-    if (people) people.add(person)
-    else this.#rooms.set(roomId, new Set([person]))
+    const people = this.#rooms.get(roomId) ?? new Map<Person, readonly Interval[]>()
+    people.set(person, person.memberships.of(roomId))
+    this.#rooms.set(roomId, people)
   }
 
   #leave(roomId: string, person: Person): void {

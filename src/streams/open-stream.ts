@@ -9,13 +9,16 @@ import { retryFrame } from './event-frames.ts'
 import type { Hub, Person } from './hub.ts'
 import type { Stream } from './stream.ts'
 
-const PAGE = 1_000
+/** Small, for a page's rows are parsed in one turn of the event loop. */
+const PAGE = 250
 /** Replay waits for its reader at this many unsent bytes. */
-const REPLAY_BUFFER_BYTES = 256 * 1024
+const REPLAY_BUFFER_BYTES = 64 * 1024
 /** Events of the log, not only the person's, that one turn of the cut-over looks at. */
 const CUT_OVER_SLICE = 5_000
 
 export type StreamOpener = {
+  /** To be called before the stream is made. @throws AppError where the node holds as many as it may */
+  admit(userId: string): void
   /**
    * Resolves when the stream is live or closed.
    * @param lastEventId the client's cursor; without one the stream begins now
@@ -23,9 +26,12 @@ export type StreamOpener = {
   open(stream: Stream, lastEventId: string | undefined): Promise<void>
 }
 
+/** @param db for reading what was missed: not so many statements at once that requests would have to wait */
 export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamOpener {
   return {
+    admit: (userId) => hub.admit(userId),
     async open(stream, lastEventId) {
+      hub.add(stream)
       stream.write(retryFrame())
       let person: Person | undefined
       try {
@@ -71,13 +77,22 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
         stream.write(hub.frames.resync('TOO_OLD', upTo))
         return upTo
       }
-      for (const event of events) {
-        stream.write(hub.frames.of(event, stream.userId))
-        if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
-      }
-      after = events.length === PAGE ? (events.at(-1)?.seq ?? upTo) : upTo
+      after = writePage(stream, events) ?? (events.length === PAGE ? (events.at(-1)?.seq ?? upTo) : upTo)
+      if (held(stream) > REPLAY_BUFFER_BYTES) await stream.drained()
     }
     return after
+  }
+
+  /**
+   * Of a page that is too much for the reader now, the rest is read again: what waits for a slow reader is bounded.
+   * @returns the seq of the last event written, where it was not all
+   */
+  function writePage(stream: Stream, events: LogEvent[]): number | undefined {
+    for (const event of events) {
+      stream.write(hub.frames.of(event, stream.userId))
+      if (held(stream) > REPLAY_BUFFER_BYTES) return event.seq
+    }
+    return undefined
   }
 
   /** Phase 2: the rest from memory, up to a turn in which nothing is left; in that turn the stream goes live. */
@@ -89,8 +104,8 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       while (after < tail.recent.floor && !stream.closed) after = await replay(stream, after)
       after = writeSlice(stream, person, after)
       if (after === tail.position) break
-      if (stream.buffered > REPLAY_BUFFER_BYTES) await stream.drained()
-      else await new Promise((resolve) => setImmediate(resolve))
+      if (held(stream) > REPLAY_BUFFER_BYTES) await stream.drained()
+      await new Promise((resolve) => setImmediate(resolve))
     }
     hub.attach(person, stream)
   }
@@ -101,7 +116,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     for (const event of events) {
       if (!isFor(person, event)) continue
       stream.write(hub.frames.of(event, person.userId))
-      if (stream.buffered > REPLAY_BUFFER_BYTES) return event.seq
+      if (held(stream) > REPLAY_BUFFER_BYTES) return event.seq
     }
     return events.length < CUT_OVER_SLICE ? tail.position : (events.at(-1)?.seq ?? from)
   }
@@ -135,4 +150,9 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
 function isFor(person: Person, event: LogEvent): boolean {
   if (event.recipients) return event.recipients.includes(person.userId)
   return event.roomId !== null && person.memberships.sees(event.roomId, event.seq)
+}
+
+/** Bytes that keep memory until the reader reads. */
+function held(stream: Stream): number {
+  return stream.waiting + stream.unread
 }

@@ -1,9 +1,29 @@
-/** A stream as a server-sent events response; the head goes out once, after that only the socket is used. */
+/** A stream as a server-sent events response: the head goes out by the HTTP server, then the connection is taken from it. */
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket, type SocketConstructorOpts } from 'node:net'
+import { type Batch, batchOf } from './batch.ts'
 import type { Stream } from './stream.ts'
+import { type Writer, writeQueue } from './write-queue.ts'
 
-/** Opens the stream on `response`, whose headers set so far (CORS and the like) are kept. */
+/** A reader that took nothing for so long while others wait for it to read is gone. */
+const STALLED_MS = 60_000
+/** So long the end of a response may take. */
+const ENDING_MS = 1_000
+
+/**
+ * Resolves when the connection is free for this response: behind a request that was sent before its answer came
+ * (pipelining), it is not yet.
+ * @returns whether it is; otherwise the client is gone
+ */
+export async function ownsConnection(response: ServerResponse): Promise<boolean> {
+  if (!response.socket && !response.closed)
+    await new Promise((resolve) => response.once('socket', resolve).once('close', resolve))
+  const { socket } = response
+  if (socket?.writableNeedDrain) await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve))
+  return socket !== null && !socket.destroyed
+}
+
+/** Opens the stream on `response`, which owns its connection; headers set so far (CORS and the like) are kept. */
 export function openSseStream(response: ServerResponse, userId: string): Stream {
   // Without chunks the body ends with the connection, and frames go to the socket as they are.
   response.useChunkedEncodingByDefault = false
@@ -14,94 +34,112 @@ export function openSseStream(response: ServerResponse, userId: string): Stream 
     Connection: 'close',
   })
   response.flushHeaders()
-  const socket = response.socket
-  if (!socket) throw new Error('the connection is gone')
-  socket.setNoDelay(true)
-  socket.setTimeout(0)
-  return new SseStream(response, socket, userId)
+  return new SseStream(takeConnection(response), userId)
 }
 
-/** What one write takes at most. */
-const WRITE_BYTES = 64 * 1024
+/**
+ * Gives the connection to a socket of its own. The HTTP server sees the old one close and lets go of parser, request
+ * and response, which is most of what a stream would cost; it no longer knows of the connection.
+ */
+function takeConnection(response: ServerResponse): Socket {
+  const served = response.socket as (Socket & { _handle: unknown }) | null
+  if (!served?._handle) throw new Error('the connection is gone')
+  // With a listener of its own for data, the socket is no longer read by the parser.
+  served.on('data', ignore)
+  const handle = served._handle
+  served._handle = null
+  served.destroy()
+  return new Socket({ handle } as SocketConstructorOpts)
+}
 
-class SseStream implements Stream {
+function ignore(): void {}
+
+function destroy(this: Socket): void {
+  this.destroy()
+}
+
+class SseStream implements Stream, Writer {
   readonly userId: string
-  readonly #response: ServerResponse
   readonly #socket: Socket
-  #pending: Buffer[] = []
-  #pendingBytes = 0
-  #scheduled = false
+  #batch: Batch | undefined
+  /** When it was last looked at; 0 stays 0 until something is written. */
+  #unread = 0
+  /** Where in the queue it waits. */
+  #waits: 'nowhere' | 'quick' | 'bulk' = 'nowhere'
 
-  constructor(response: ServerResponse, socket: Socket, userId: string) {
-    this.#response = response
+  constructor(socket: Socket, userId: string) {
     this.#socket = socket
     this.userId = userId
+    // `close` follows, which is enough to know.
+    socket.on('error', ignore)
+    socket.on('timeout', destroy)
+    // The client has closed its side: it is gone. What it sends before that is no part of the protocol.
+    socket.on('end', destroy)
+    socket.resume()
   }
 
-  get buffered(): number {
-    return this.#pendingBytes + this.#socket.writableLength
+  get waiting(): number {
+    return this.#batch?.bytes ?? 0
+  }
+
+  get unread(): number {
+    // Only what was not taken at once needs another look at the socket.
+    if (this.#unread > 0) this.#unread = this.#socket.writableLength
+    return this.#unread
   }
 
   get closed(): boolean {
-    return this.#socket.destroyed || this.#response.writableEnded
+    return this.#socket.destroyed || this.#socket.writableEnded
   }
 
-  write(frame: Buffer): void {
-    this.#pending.push(frame)
-    this.#pendingBytes += frame.length
-    // A burst is not the reader's fault: what the network takes at once does not count as unread.
-    if (this.#pendingBytes > WRITE_BYTES) this.#flush()
-    else this.#flushLater()
+  write(frame: Buffer, isBulk = false): void {
+    this.#batch = this.#batch ? this.#batch.with(frame) : batchOf(frame)
+    if (this.#waits === 'quick' || (isBulk && this.#waits === 'bulk')) return
+    this.#waits = isBulk ? 'bulk' : 'quick'
+    writeQueue.add(this, isBulk)
   }
 
-  #flushLater(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#flush()
-    })
+  flush(): void {
+    this.#waits = 'nowhere'
+    const batch = this.#batch
+    if (!batch) return
+    this.#batch = undefined
+    if (this.closed) return
+    this.#socket.write(batch.joined())
+    this.#unread = this.#socket.writableLength
   }
 
   async drained(): Promise<void> {
-    this.#flush()
-    if (this.closed || this.#socket.writableLength === 0) return
+    this.flush()
+    const socket = this.#socket
+    if (this.closed || !socket.writableNeedDrain) return
+    socket.setTimeout(STALLED_MS)
     await new Promise<void>((resolve) => {
       const done = () => {
-        this.#socket.off('drain', done)
-        this.#socket.off('close', done)
+        socket.off('drain', done)
+        socket.off('close', done)
         resolve()
       }
-      this.#socket.once('drain', done)
-      this.#socket.once('close', done)
-      if (!this.#socket.writableNeedDrain) done()
+      socket.once('drain', done)
+      socket.once('close', done)
     })
+    socket.setTimeout(0)
   }
 
   end(): void {
-    this.#flush()
-    this.#response.end()
+    this.flush()
+    this.#socket.end()
     // A reader that does not read must not hold the connection open.
-    this.#socket.setTimeout(1_000, () => this.#socket.destroy())
+    setTimeout(() => this.#socket.destroy(), ENDING_MS).unref()
   }
 
   destroy(): void {
-    this.#pending = []
-    this.#pendingBytes = 0
+    this.#batch = undefined
     this.#socket.destroy()
   }
 
   onClose(listener: () => void): void {
     if (this.#socket.destroyed) listener()
     else this.#socket.once('close', listener)
-  }
-
-  #flush(): void {
-    const frames = this.#pending
-    if (frames.length === 0) return
-    this.#pending = []
-    this.#pendingBytes = 0
-    if (this.closed) return
-    this.#socket.write(frames.length === 1 && frames[0] ? frames[0] : Buffer.concat(frames))
   }
 }

@@ -2,12 +2,17 @@
 
 export interface Stream {
   readonly userId: string
-  /** Bytes accepted by `write` that have not left the process. */
-  readonly buffered: number
+  /** Bytes accepted by `write` whose turn has not come. */
+  readonly waiting: number
+  /** Bytes that were offered to the network, which did not take them yet: the reader does not read. */
+  readonly unread: number
   readonly closed: boolean
-  /** Frames written in one turn of the event loop leave in one write, or in few large ones. */
-  write(frame: Buffer): void
-  /** Resolves when nothing is buffered, or the connection is closed. */
+  /**
+   * The frame leaves in a later turn of the event loop, together with what else the stream has by then, in order.
+   * @param isBulk one of very many at once: streams with less company go first
+   */
+  write(frame: Buffer, isBulk?: boolean): void
+  /** Resolves when nothing is buffered, or the connection is closed, as it is when the reader takes nothing for long. */
   drained(): Promise<void>
   /** Ends the response after what is buffered: the client reconnects and resumes. */
   end(): void

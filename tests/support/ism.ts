@@ -99,7 +99,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
     },
     metrics: { host: '127.0.0.1', port: undefined, token: undefined },
     log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
-    streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20 },
+    streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
   }
   const config = merge(base, overrides)
   const app = await startApp(config, { logger: logger ?? createLogger(config.server.logLevel), migrate: false })

@@ -31,7 +31,8 @@ afterEach(() => streams.stop())
 
 class TestStream implements Stream {
   readonly userId: string
-  readonly buffered = 0
+  readonly waiting = 0
+  readonly unread = 0
   closed = false
   #onClose = () => {}
 

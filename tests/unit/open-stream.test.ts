@@ -42,13 +42,14 @@ async function openStream({ memberships, events }: Ahead): Promise<() => number[
   headSeq = events.at(-1)?.seq ?? headSeq
   hub = new Hub(
     tail,
-    { keepAliveSeconds: 60, maxBufferedBytes: 1e6, maxPerUser: 1 },
+    { keepAliveSeconds: 60, maxBufferedBytes: 1e6, maxPerUser: 1, maxPerNode: 10 },
     { streamOpened: silent, streamClosed: silent, streamOverflowed: silent, framesWritten: silent },
   )
   const frames: string[] = []
   const stream: Stream = {
     userId: PERSON,
-    buffered: 0,
+    waiting: 0,
+    unread: 0,
     closed: false,
     write: (frame) => void frames.push(frame.toString()),
     drained: async () => {},

@@ -1,0 +1,99 @@
+/** nginx with the nchan module, as one process of its own on loopback. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../../src/embedded/free-port.ts'
+import { HttpConnection } from '../support/http-client.ts'
+import { now, SMALL_ROOMS, type Target } from './target.ts'
+
+const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so'
+/** Its parallel publishers: a burst is sent by as many at once. */
+const PUBLISHERS = 16
+
+/** @param payload what each event carries */
+export async function startNchan(payload: string): Promise<Target> {
+  if (spawnSync('nginx', ['-v']).error || !existsSync(MODULE))
+    throw new Error('nginx with nchan is needed; on Debian: apt-get install -y nginx libnginx-mod-nchan')
+  const directory = await mkdtemp(join(tmpdir(), 'nchan-bench-'))
+  const port = await freePort()
+  await writeFile(join(directory, 'nginx.conf'), configuration(directory, port))
+  const child = spawn('nginx', ['-c', join(directory, 'nginx.conf'), '-p', directory], { stdio: ['ignore', 2, 2] })
+  await delay(500)
+  if (child.exitCode !== null) throw new Error(`nginx ended with ${child.exitCode}`)
+  const publishers = await Promise.all(Array.from({ length: PUBLISHERS }, () => HttpConnection.open(port)))
+  const client = await HttpConnection.open(port)
+  return {
+    name: 'nchan',
+    port,
+    pid: await workerOf(child.pid ?? 0),
+    storePid: undefined,
+    listen: (n, room) =>
+      `GET /listen/${room === 'small' ? n % SMALL_ROOMS : room} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n`,
+    async publish(rooms) {
+      const sent = now()
+      await Promise.all(
+        publishers.map(async (publisher, n) => {
+          for (let at = n; at < rooms.length; at += PUBLISHERS) {
+            const { status, body } = await publisher.request('POST', `/publish/${rooms[at]}`, '', payload)
+            if (status >= 300) throw new Error(`nchan answered ${status} ${body}`)
+          }
+        }),
+      )
+      return { sent, acknowledged: now() }
+    },
+    unrelated: () => client.request('GET', '/unrelated', ''),
+    async stop() {
+      for (const connection of [...publishers, client]) connection.close()
+      child.kill('SIGTERM')
+      if (child.exitCode === null) await once(child, 'exit')
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The worker's process: the one that serves. */
+async function workerOf(pid: number): Promise<number> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return Number(children.trim().split(' ')[0])
+}
+
+function configuration(directory: string, port: number): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((name) => `${name}_temp_path ${directory}/${name};`)
+    .join('\n  ')
+  return `load_module ${MODULE};
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid ${directory}/nginx.pid;
+error_log stderr error;
+events { worker_connections 19000; }
+http {
+  access_log off;
+  ${temporary}
+  keepalive_requests 1000000000;
+  keepalive_timeout 1h;
+  nchan_max_reserved_memory 256m;
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location = /unrelated { return 200 "fine"; }
+    location ~ ^/listen/(\\w+)$ {
+      nchan_subscriber eventsource;
+      nchan_channel_id $1;
+      nchan_subscriber_first_message newest;
+      nchan_eventsource_ping_interval 5;
+    }
+    location ~ ^/publish/(\\w+)$ {
+      nchan_publisher;
+      nchan_channel_id $1;
+      nchan_message_buffer_length 1000;
+      nchan_message_timeout 1h;
+    }
+  }
+}
+`
+}
