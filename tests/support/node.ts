@@ -107,7 +107,7 @@ export class Service {
 
   /**
    * @param postgres a database that the caller looks after; without it one of the service's own
-   * @param options `sections`: more of the configuration
+   * @param options `sections`: more of the configuration, '' for the keys above the first section
    */
   static async create(
     postgres?: PostgresConfig,
@@ -131,10 +131,11 @@ export class Service {
   async configuration(database: Partial<PostgresConfig> = {}): Promise<string> {
     const file = join(this.#directory, `${randomUUID()}.config.toml`)
     const postgres = { ...this.postgres, ...database }
+    const { '': top, ...sections } = this.#sections
     await writeFile(
       file,
       toml({
-        '': { ism_url: '127.0.0.1', log_level: 'info' },
+        '': { ism_url: '127.0.0.1', log_level: 'info', ...top },
         user_db_config: {
           db_host: postgres.host,
           db_port: postgres.port,
@@ -145,7 +146,7 @@ export class Service {
         token_issuer: { issuer: this.#issuer.url },
         objects: { directory: join(this.#directory, 'objects') },
         limits: { sends_per_second: 0, searches_per_minute: 0, rooms_per_hour: 0, uploads_per_hour: 0 },
-        ...this.#sections,
+        ...sections,
       }),
     )
     return file

@@ -1,20 +1,22 @@
-/** The Cassandra of the environment as a process that a test kills, freezes and starts again. */
+/** A server that the environment names, as a process that a test kills, freezes and starts again. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { isTaken } from '../../src/embedded/free-port.ts'
 import { eventually } from './eventually.ts'
 
-export class CassandraServer {
+export class ServerProcess {
+  readonly name: string
   readonly #port: number
   readonly #startCommand: string
 
   /**
-   * @param address as ISM_TEST_CASSANDRA has it; the server is a process of this machine, seen in /proc
-   * @param startCommand as ISM_TEST_START_CASSANDRA has it: a shell command that ends when the server answers
+   * @param address as ISM_TEST_… has it, ending in the port; the server is a process of this machine, seen in /proc
+   * @param startCommand as ISM_TEST_START_… has it: a shell command that ends when the server answers
    */
-  constructor(address: string, startCommand: string) {
-    this.#port = Number(address.split(':').at(-1))
+  constructor(name: string, address: string, startCommand: string) {
+    this.name = name
+    this.#port = Number(/:(\d+)[^:]*$/.exec(address)?.[1])
     this.#startCommand = startCommand
   }
 
@@ -28,7 +30,7 @@ export class CassandraServer {
 
   async kill(): Promise<void> {
     process.kill(await this.#pid(), 'SIGKILL')
-    await eventually('Cassandra is gone', async () => !(await isTaken(this.#port)))
+    await eventually(`${this.name} is gone`, async () => !(await isTaken(this.#port)))
   }
 
   async start(): Promise<void> {
@@ -40,7 +42,7 @@ export class CassandraServer {
     // Not 'close': the server itself keeps the pipe open.
     const [code] = await once(child, 'exit')
     child.stderr.destroy()
-    if (code !== 0) throw new Error(`Cassandra was not started: ${problem}`)
+    if (code !== 0) throw new Error(`${this.name} was not started: ${problem}`)
   }
 
   async #pid(): Promise<number> {
