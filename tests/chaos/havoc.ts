@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../support/random.ts'
 import { pickFrom, spread, weighted } from './chance.ts'
 import type { Findings } from './findings.ts'
+import type { Model } from './model.ts'
 import type { PostgresVictim, ServerVictim, Victim } from './victims.ts'
 
 type Deed = 'kill' | 'stop' | 'freeze'
@@ -35,26 +36,28 @@ export type HavocLimits = { kills: number; milliseconds: number }
 
 export class Havoc {
   readonly deeds: Record<Deed, Map<string, number>> = { kill: new Map(), stop: new Map(), freeze: new Map() }
+  /** What it does, or did last. */
+  plan: Plan | undefined
   readonly #nodes: readonly Victim[]
   readonly #postgres: PostgresVictim
   readonly #servers: readonly ServerVictim[]
   readonly #random: Random
   readonly #findings: Findings
-  readonly #answered: () => number
+  readonly #answers: Model['answers']
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(
     victims: { nodes: readonly Victim[]; postgres: PostgresVictim; servers: readonly ServerVictim[] },
     random: Random,
     findings: Findings,
-    answered: () => number,
+    answers: Model['answers'],
   ) {
     this.#nodes = victims.nodes
     this.#postgres = victims.postgres
     this.#servers = victims.servers
     this.#random = random
     this.#findings = findings
-    this.#answered = answered
+    this.#answers = answers
   }
 
   get kills(): number {
@@ -71,26 +74,29 @@ export class Havoc {
     await Promise.all(this.#underWay)
   }
 
-  /** Mostly under load; now and then while what was killed before is still on its way back. */
+  /**
+   * Mostly the very moment of an answer, which is when a promise is made; now and then while what was killed before is
+   * still on its way back.
+   */
   async #randomMoment(end: number): Promise<boolean> {
-    const when = weighted(this.#random, { soon: 25, later: 65, muchLater: 10 })
+    const when = weighted(this.#random, { soon: 25, atAnAnswer: 65, later: 10 })
     const share = this.#random.next()
     if (when === 'soon') await delay(share * 300)
-    if (when === 'muchLater') await delay(1_000 + share * 3_000)
-    const wanted = this.#answered() + 1 + share * BETWEEN
-    const since = performance.now()
-    while (when === 'later' && this.#answered() < wanted && performance.now() < end) {
-      await delay(5)
-      if (performance.now() - since < STANDSTILL_MS) continue
-      this.#findings.unexpected(`in ${STANDSTILL_MS} ms hardly a send was answered`)
-      return false
-    }
-    return true
+    if (when === 'later') await delay(1_000 + share * 3_000)
+    if (when !== 'atAnAnswer') return true
+    const patience = new AbortController()
+    const late = delay(Math.min(STANDSTILL_MS, end - performance.now()), true, patience).catch(() => true)
+    const isLate = await Promise.race([late, this.#answers(1 + Math.floor(share * BETWEEN)).then(() => false)])
+    patience.abort()
+    if (isLate && performance.now() < end)
+      this.#findings.unexpected(`fewer than ${BETWEEN} sends were answered in ${STANDSTILL_MS} ms`)
+    return !isLate
   }
 
   /** All victims in the same moment; whoever is not there just now is left out. */
   async #carryOut(): Promise<void> {
     const plan = weighted<Plan>(this.#random, { ...PLANS, ...(this.#servers.length > 0 ? {} : NO_SERVERS) })
+    this.plan = plan
     const node = pickFrom(this.#random, this.#nodes) as Victim
     const server = pickFrom(this.#random, this.#servers)
     const milliseconds = spread(this.#random, FREEZE_MS.least, FREEZE_MS.most)

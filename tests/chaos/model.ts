@@ -23,6 +23,7 @@ export class Model {
   readonly resynced = new Set<string>()
   /** Called with a room whose founders have just become known. */
   onFounded: (record: RoomRecord, kind: RoomKind, founders: Person[]) => void = () => {}
+  #answerWaiters: { count: number; resolve: () => void }[] = []
   readonly #byName: Map<string, Person>
   readonly #groups = new Map<string, Person[]>()
   /** Where each sender's messages stand, by their number. */
@@ -33,6 +34,20 @@ export class Model {
     this.findings = findings
     this.#byName = new Map(people.map((person) => [person.name, person]))
     this.#places = people.map(() => [])
+  }
+
+  /** A send was answered 200. */
+  countAnswer(): void {
+    this.tally.answered++
+    const due = this.#answerWaiters.filter(({ count }) => count <= this.tally.answered)
+    this.#answerWaiters = this.#answerWaiters.filter((waiter) => !due.includes(waiter))
+    for (const { resolve } of due) resolve()
+  }
+
+  /** Resolves in the very moment in which so many more sends are answered. */
+  answers(more: number): Promise<void> {
+    const count = this.tally.answered + more
+    return new Promise((resolve) => this.#answerWaiters.push({ count, resolve }))
   }
 
   record(roomId: string): RoomRecord {

@@ -19,7 +19,7 @@ export function reportProgress(state: () => State, out: NodeJS.WriteStream): () 
   }
 }
 
-function progressLine({ phase, options, seconds, tally, kills, rooms, devices, findings }: State): string {
+function progressLine({ phase, options, seconds, tally, kills, rooms, devices, findings, plan }: State): string {
   const minutes = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`
   const wanted = options.kills === Infinity ? '' : `/${options.kills}`
   return [
@@ -30,6 +30,7 @@ function progressLine({ phase, options, seconds, tally, kills, rooms, devices, f
     `${devices} devices`,
     `${rooms} rooms`,
     `${findings.total} faults`,
+    ...(plan === undefined ? [] : [plan]),
   ].join(' · ')
 }
 

@@ -36,6 +36,7 @@ export type State = {
   devices: number
   kills: number
   deeds: Havoc['deeds'] | undefined
+  plan: Havoc['plan']
   uncleanStops: number
   findings: Findings
 }
@@ -58,6 +59,7 @@ export async function runChaos(options: ChaosOptions, watch: (state: () => State
     devices: audience?.devices.length ?? 0,
     kills: havoc?.kills ?? 0,
     deeds: havoc?.deeds,
+    plan: havoc?.plan,
     uncleanStops: victims.reduce((sum, { uncleanStops }) => sum + uncleanStops, 0),
     findings,
   })
@@ -111,7 +113,7 @@ function havocOn(system: System, nodes: NodeVictim[], { seed }: ChaosOptions, mo
     postgres: new PostgresVictim(system.cluster),
     servers: system.servers.map((server) => new ServerVictim(server)),
   }
-  return new Havoc(victims, randomOf(seed, 'havoc'), model.findings, () => model.tally.answered)
+  return new Havoc(victims, randomOf(seed, 'havoc'), model.findings, (more) => model.answers(more))
 }
 
 /** Resolves when all have come to their end. */

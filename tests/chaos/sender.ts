@@ -7,7 +7,7 @@ import { spread, weighted } from './chance.ts'
 import type { Client } from './client.ts'
 import type { Room, World } from './world.ts'
 
-const PAUSE_MS = { least: 30, most: 600 }
+const PAUSE_MS = { least: 10, most: 300 }
 /** Everybody has a stream, so the hall is dear. */
 const HALL_SHARE = 0.05
 const LONGEST_TEXT = 3_500
@@ -36,17 +36,24 @@ export class Sender {
   async send(room: Room, sender: Person): Promise<number | undefined> {
     const { model } = this.#world
     const body = { chatRoomId: room.record.id, clientMessageId: randomUUID(), ...this.#content(room, sender) }
-    const once = () => this.#client.insist(sender, (device) => device.post('/api/send-msg', body))
+    let isAnswered = false
+    const once = async () => {
+      const { answer } = await this.#client.insist(sender, (device) => device.post('/api/send-msg', body))
+      if (answer.status === 200 && !isAnswered) {
+        isAnswered = true
+        model.countAnswer()
+      }
+      return answer
+    }
     model.tally.sends++
     const times = weighted(this.#random, { once: 8, together: 1, again: 1 })
     const answers = times === 'together' ? await Promise.all([once(), once()]) : [await once()]
     if (times === 'again') answers.push(await once())
-    const [first, second] = answers.map(({ answer }) => answer) as [Answer, Answer?]
-    for (const answer of [first, second]) if (answer) this.#judge(room, sender, answer)
+    for (const answer of answers) this.#judge(room, sender, answer)
+    const [first, second] = answers as [Answer, Answer?]
     if (first.status !== 200) return undefined
     if (second?.status === 200 && JSON.stringify(second.body) !== JSON.stringify(first.body))
       model.findings.fault('doubled', `one clientMessageId: ${JSON.stringify([first.body, second.body])}`)
-    model.tally.answered++
     room.newest = first.body
     return first.body.roomSeq
   }

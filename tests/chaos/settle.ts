@@ -62,6 +62,7 @@ async function ring(world: World, devices: readonly Device[], random: Random): P
     await delay(20)
 }
 
+/** Or began after it, or never began. */
 function hasHeard({ sight }: Device, hall: RoomRecord, roomSeq: number): boolean {
-  return sight === undefined || (sight.rooms.get(hall)?.stays.at(-1)?.last ?? 0) >= roomSeq
+  return sight === undefined || sight.through >= (hall.seqOf(roomSeq) ?? Infinity)
 }
