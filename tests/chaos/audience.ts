@@ -4,7 +4,7 @@ import { pickFrom, randomOf, spread } from './chance.ts'
 import { Device } from './device.ts'
 import type { World } from './world.ts'
 
-const LIFE_MS = { least: 3_000, most: 60_000 }
+const LIFE_MS = { least: 5_000, most: 90_000 }
 
 export class Audience {
   /** Present ones and past ones. */

@@ -9,8 +9,10 @@ async function main(options: CommandLine): Promise<number> {
   progress.write(`Chaos with --seed ${options.seed}\n`)
   let endProgress = () => {}
   try {
-    const result = await runChaos(options, (state) => {
-      endProgress = reportProgress(state, progress)
+    const result = await runChaos(options, {
+      watch: (state) => {
+        endProgress = reportProgress(state, progress)
+      },
     })
     endProgress()
     process.stdout.write(options.json ? `${resultJson(result)}\n` : resultTable(result))
@@ -19,6 +21,9 @@ async function main(options: CommandLine): Promise<number> {
     endProgress()
   }
 }
+
+// What was started ends with this process, but not where a signal ends it.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1))
 
 try {
   const options = parseOptions(process.argv.slice(2))

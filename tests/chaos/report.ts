@@ -5,19 +5,28 @@ import type { Havoc } from './havoc.ts'
 import type { State } from './run.ts'
 
 const EVERY_MS = 3_000
+/** Characters of an example. */
+const EXAMPLE = 1_000
 
-/** On a terminal one line that is rewritten. @returns what ends it */
+/** A line now and then, on a terminal one that is rewritten, and what is found when it is found. @returns what ends it */
 export function reportProgress(state: () => State, out: NodeJS.WriteStream): () => void {
+  let told = new Set<string>()
   const write = () => {
-    const line = progressLine(state())
-    out.write(out.isTTY ? `\r${line.slice(0, out.columns - 1)}\u001B[K` : `${line}\n`)
+    const now = state()
+    const { examples } = now.findings
+    for (const example of examples) if (!told.has(example)) out.write(`${clear(out)}  ${example.slice(0, EXAMPLE)}\n`)
+    told = new Set(examples)
+    const line = progressLine(now)
+    out.write(out.isTTY ? `${clear(out)}${line.slice(0, out.columns - 1)}` : `${line}\n`)
   }
   const timer = setInterval(write, EVERY_MS)
   return () => {
     clearInterval(timer)
-    if (out.isTTY) out.write('\r\u001B[K')
+    out.write(clear(out))
   }
 }
+
+const clear = ({ isTTY }: NodeJS.WriteStream) => (isTTY ? '\r\u001B[K' : '')
 
 function progressLine({ phase, options, seconds, tally, kills, rooms, devices, findings, plan }: State): string {
   const minutes = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`
@@ -39,7 +48,7 @@ export function isClean({ findings }: State): boolean {
 }
 
 export function resultTable(state: State): string {
-  const { options, seconds, tally, rooms, devices, deeds, uncleanStops, findings } = state
+  const { options, seconds, tally, rooms, devices, deeds, slowStops, startsGivenUp, findings } = state
   const table = new Table({ style: { head: [], border: [], compact: true } })
   const minutes = seconds / 60
   table.push(
@@ -49,7 +58,8 @@ export function resultTable(state: State): string {
     ['killed with -9', describe(deeds?.kill)],
     ['stopped in order', describe(deeds?.stop)],
     ['frozen', describe(deeds?.freeze)],
-    ['stops that took too long', uncleanStops],
+    ['stopped late', slowStops],
+    ['starts given up', startsGivenUp],
     ['rooms', rooms],
     ['devices, connections', `${devices}, ${tally.connections}`],
     ['timelines read', tally.timelines],
@@ -58,12 +68,12 @@ export function resultTable(state: State): string {
     ['Resyncs', tally.resyncs],
     ...Object.entries(findings.counts),
   )
-  const examples = findings.examples.map((example) => `  ${example.slice(0, 1_000)}\n`).join('')
+  const examples = findings.examples.map((example) => `  ${example.slice(0, EXAMPLE)}\n`).join('')
   return `${table.toString()}\n${examples}`
 }
 
 export function resultJson(state: State): string {
-  const { options, seconds, tally, rooms, devices, kills, deeds, uncleanStops, findings } = state
+  const { options, seconds, tally, rooms, devices, kills, deeds, slowStops, startsGivenUp, findings } = state
   const counts = findings.counts
   return JSON.stringify(
     {
@@ -76,7 +86,8 @@ export function resultJson(state: State): string {
       killed: Object.fromEntries(deeds?.kill ?? []),
       stopped: Object.fromEntries(deeds?.stop ?? []),
       frozen: Object.fromEntries(deeds?.freeze ?? []),
-      uncleanStops,
+      slowStops,
+      startsGivenUp,
       rooms,
       devices,
       ...tally,

@@ -37,68 +37,94 @@ export type State = {
   kills: number
   deeds: Havoc['deeds'] | undefined
   plan: Havoc['plan']
-  uncleanStops: number
+  /** Nodes that ended with an error when asked to stop: what they work with was frozen or down. */
+  slowStops: number
+  /** Nodes that ended because PostgreSQL was down for longer than they wait for it at their start. */
+  startsGivenUp: number
   findings: Findings
 }
 
-/** @param watch is called with the state, which it may ask at any time */
-export async function runChaos(options: ChaosOptions, watch: (state: () => State) => void = () => {}): Promise<State> {
+export type Surroundings = {
+  /** Names the servers beside PostgreSQL. */
+  env?: Record<string, string | undefined>
+  /** Is called at the start, with what tells the state at any time. */
+  watch?: (state: () => State) => void
+}
+
+export async function runChaos(options: ChaosOptions, { env, watch }: Surroundings = {}): Promise<State> {
   const since = performance.now()
-  const findings = new Findings()
-  let phase: Phase = 'starting'
-  let model = new Model([], findings)
-  let audience: Audience | undefined
-  let havoc: Havoc | undefined
-  let victims: NodeVictim[] = []
-  const state = (): State => ({
+  const run: Run = {
+    phase: 'starting',
+    model: new Model([], new Findings()),
+    audience: undefined,
+    havoc: undefined,
+    nodes: [],
+  }
+  const state = () => stateOf(run, options, (performance.now() - since) / 1_000)
+  watch?.(state)
+  const system = await startSystem(options.nodes, env)
+  try {
+    const { findings } = run.model
+    run.model = new Model(await system.service.people(peopleFor(options), system.nodes), findings)
+    run.nodes = system.nodes.map((node) => new NodeVictim(node, findings))
+    const urls = system.nodes.map(({ url }) => url)
+    await rage(run, options, system, new World(run.model, urls))
+    return state()
+  } finally {
+    for (const node of run.nodes) node.release()
+    await system.close()
+  }
+}
+
+type Run = {
+  phase: Phase
+  model: Model
+  audience: Audience | undefined
+  havoc: Havoc | undefined
+  nodes: NodeVictim[]
+}
+
+async function rage(run: Run, options: ChaosOptions, system: System, world: World): Promise<void> {
+  const { seed, kills, minutes, readers } = options
+  const audience = new Audience(world, seed)
+  run.audience = audience
+  await audience.open()
+  await world.openHall(randomOf(seed, 'hall'))
+
+  run.phase = 'chaos'
+  let isOver = false
+  run.havoc = havocOn(system, run, seed)
+  const acting = act(world, seed, () => isOver)
+  audience.visit(readers - world.people.length, () => isOver)
+  // An actor that fails ends the run at once.
+  await Promise.race([run.havoc.run({ kills, milliseconds: minutes * 60_000 }), acting])
+  await nodesAreWell(system)
+  isOver = true
+  await acting
+
+  run.phase = 'settling'
+  await settle(world, system, await audience.staying(), randomOf(seed, 'settling'))
+
+  run.phase = 'judging'
+  const kept = await judgeRooms(run.model, system, randomOf(seed, 'judging'))
+  judgeDevices(run.model, audience.devices, kept)
+}
+
+function stateOf({ phase, model, audience, havoc, nodes }: Run, options: ChaosOptions, seconds: number): State {
+  const sum = (count: (node: NodeVictim) => number) => nodes.reduce((total, node) => total + count(node), 0)
+  return {
     phase,
     options,
-    seconds: (performance.now() - since) / 1_000,
+    seconds,
     tally: model.tally,
     rooms: model.rooms.size,
     devices: audience?.devices.length ?? 0,
     kills: havoc?.kills ?? 0,
     deeds: havoc?.deeds,
     plan: havoc?.plan,
-    uncleanStops: victims.reduce((sum, { uncleanStops }) => sum + uncleanStops, 0),
-    findings,
-  })
-  watch(state)
-
-  const system = await startSystem(options.nodes)
-  try {
-    model = new Model(await system.service.people(peopleFor(options), system.nodes), findings)
-    const world = new World(
-      model,
-      system.nodes.map(({ url }) => url),
-    )
-    audience = new Audience(world, options.seed)
-    await audience.open()
-    await world.openHall(randomOf(options.seed, 'hall'))
-
-    phase = 'chaos'
-    let isOver = false
-    victims = system.nodes.map((node) => new NodeVictim(node, findings))
-    havoc = havocOn(system, victims, options, model)
-    const acting = act(world, options.seed, () => isOver)
-    audience.visit(options.readers - world.people.length, () => isOver)
-    // An actor that fails ends the run at once.
-    await Promise.race([havoc.run({ kills: options.kills, milliseconds: options.minutes * 60_000 }), acting])
-    await nodesAreWell(system)
-    isOver = true
-    await acting
-
-    phase = 'settling'
-    const devices = await audience.staying()
-    await settle(world, system, devices, randomOf(options.seed, 'settling'))
-
-    phase = 'judging'
-    const kept = await judgeRooms(model, system, randomOf(options.seed, 'judging'))
-    judgeDevices(model, audience.devices, kept)
-    return state()
-  } finally {
-    for (const victim of victims) victim.release()
-    await system.close()
+    slowStops: sum(({ slowStops }) => slowStops),
+    startsGivenUp: sum(({ startsGivenUp }) => startsGivenUp),
+    findings: model.findings,
   }
 }
 
@@ -107,11 +133,11 @@ function peopleFor({ readers }: ChaosOptions): number {
   return Math.max(4, 2 * Math.round(readers / STREAMS_A_PERSON / 2))
 }
 
-function havocOn(system: System, nodes: NodeVictim[], { seed }: ChaosOptions, model: Model): Havoc {
+function havocOn({ cluster, servers }: System, { nodes, model }: Run, seed: number): Havoc {
   const victims = {
     nodes,
-    postgres: new PostgresVictim(system.cluster),
-    servers: system.servers.map((server) => new ServerVictim(server)),
+    postgres: new PostgresVictim(cluster),
+    servers: servers.map((server) => new ServerVictim(server)),
   }
   return new Havoc(victims, randomOf(seed, 'havoc'), model.findings, (more) => model.answers(more))
 }

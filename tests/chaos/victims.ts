@@ -2,9 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Cluster } from '../../src/embedded/postgres/cluster.ts'
 import { signal } from '../../src/embedded/processes.ts'
+import { freeze, thaw } from '../support/freezer.ts'
 import type { IsmNode } from '../support/node.ts'
-import { descendantsOf, stillThere } from '../support/process-table.ts'
+import { descendantsOf } from '../support/process-table.ts'
 import type { ServerProcess } from '../support/server-process.ts'
+import type { Exit } from '../support/test-process.ts'
 import type { Findings } from './findings.ts'
 
 export type Victim = {
@@ -21,8 +23,8 @@ export type Victim = {
 export class NodeVictim implements Victim {
   readonly name = 'node'
   readonly node: IsmNode
-  /** Asked to stop, it ended with an error: what it works with was frozen or down. */
-  uncleanStops = 0
+  slowStops = 0
+  startsGivenUp = 0
   readonly #findings: Findings
   #asked = false
   #over = false
@@ -66,17 +68,27 @@ export class NodeVictim implements Victim {
 
   async #manage(): Promise<void> {
     for (;;) {
-      const { code, signal } = await this.node.process.exited
+      const { process } = this.node
+      const exit = await process.exited
       if (this.#over) return
-      if (this.#asked && code === 1) this.uncleanStops++
-      else if (signal !== 'SIGKILL' && !(this.#asked && (code === 0 || signal === 'SIGTERM')))
-        this.#findings.unexpected(`a node ended with ${code ?? signal}: ${this.node.process.output.slice(-2_000)}`)
+      this.#judge(exit, process.output)
       this.#asked = false
       // It may be killed before it listens.
       await this.node.restart().catch(() => {})
     }
   }
+
+  #judge({ code, signal }: Exit, output: string): void {
+    const wasAsked = code === 0 || signal === 'SIGTERM'
+    if (signal === 'SIGKILL' || (this.#asked && wasAsked)) return
+    if (this.#asked && code === 1) this.slowStops++
+    else if (code === 1 && output.includes(NO_POSTGRES) && !output.includes('"msg":"listening"')) this.startsGivenUp++
+    else this.#findings.unexpected(`a node ended with ${code ?? signal}: ${output.slice(-700)}`)
+  }
 }
+
+/** Of a node that is starting. */
+const NO_POSTGRES = 'PostgreSQL does not answer'
 
 /** A postmaster, with or without its backends; started again by its supervisor. */
 export class PostgresVictim implements Victim {
@@ -107,12 +119,13 @@ export class PostgresVictim implements Victim {
 
   async #freeze(milliseconds: number, whole: boolean): Promise<boolean> {
     const postmaster = this.#cluster.pid()
-    if (postmaster === undefined || !signal(postmaster, 'SIGSTOP')) return false
-    const backends = whole ? await descendantsOf(postmaster) : []
-    for (const { pid } of backends) signal(pid, 'SIGSTOP')
+    if (postmaster === undefined || !freeze(postmaster)) return false
+    // Of a postmaster that is stopped no new ones come.
+    const backends = whole ? (await descendantsOf(postmaster)).map(({ pid }) => pid) : []
+    for (const pid of backends) freeze(pid)
     await delay(milliseconds)
-    for (const pid of await stillThere(backends)) signal(pid, 'SIGCONT')
-    if (this.#cluster.pid() === postmaster) signal(postmaster, 'SIGCONT')
+    // Also where they were killed meanwhile: whoever has their numbers now is not harmed.
+    for (const pid of [postmaster, ...backends]) thaw(pid)
     return true
   }
 

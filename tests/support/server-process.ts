@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { isTaken } from '../../src/embedded/free-port.ts'
 import { eventually } from './eventually.ts'
+import { freeze, thaw } from './freezer.ts'
 
 export class ServerProcess {
   readonly name: string
@@ -21,11 +22,11 @@ export class ServerProcess {
   }
 
   async freeze(): Promise<void> {
-    process.kill(await this.#pid(), 'SIGSTOP')
+    freeze(await this.#pid())
   }
 
   async thaw(): Promise<void> {
-    process.kill(await this.#pid(), 'SIGCONT')
+    thaw(await this.#pid())
   }
 
   async kill(): Promise<void> {
