@@ -4,6 +4,8 @@ import type { Model } from './model.ts'
 import type { Mark, RoomRecord } from './room-record.ts'
 import type { RoomSight, Sight } from './sight.ts'
 
+type Judged = Pick<Device, 'person' | 'loads' | 'sights'>
+
 /** Both ends included. */
 type Range = [from: number, to: number]
 
@@ -11,7 +13,7 @@ type Range = [from: number, to: number]
  * Once every room's timeline is known as a whole.
  * @param kept the rooms that have not come to their end
  */
-export function judgeDevices(model: Model, devices: readonly Device[], kept: ReadonlySet<RoomRecord>): void {
+export function judgeDevices(model: Model, devices: readonly Judged[], kept: ReadonlySet<RoomRecord>): void {
   const rooms = roomsByPerson(model)
   for (const { person, loads, sights } of devices) {
     for (const load of loads) judgeLoad(model, load)
