@@ -14,6 +14,6 @@ test(`20 kills lose, double and misplace nothing (seed ${seed})`, { timeout: 300
   process.stdout.write(resultTable(result))
   expect(isClean(result), resultTable(result)).toBe(true)
   expect(result.kills).toBeGreaterThanOrEqual(20)
-  expect(result.tally.answered).toBeGreaterThan(200)
+  expect(result.tally.answered).toBeGreaterThan(100)
   expect(result.tally.delivered).toBeGreaterThan(result.tally.answered)
 })

@@ -21,7 +21,7 @@ const PLANS = {
   freezePostgres: 3,
   freezePostmaster: 3,
   stopPostgres: 5,
-  killServer: 4,
+  killServer: 6,
   freezeServer: 6,
 } as const
 type Plan = keyof typeof PLANS

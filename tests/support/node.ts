@@ -157,7 +157,7 @@ export class Service {
     const people = await Promise.all(
       Array.from({ length: count }, async (_, n) => {
         const [id, name] = [randomUUID(), `person-${n}-${randomUUID().slice(0, 8)}`]
-        const claims = { sub: id, preferred_username: name, exp: nowSeconds() + 4 * 3_600 }
+        const claims = { sub: id, preferred_username: name, exp: nowSeconds() + 24 * 3_600 }
         const token = await sign(this.#key, this.#issuer.url, claims)
         return new Person(nodes[n % nodes.length]?.url ?? '', id, name, token)
       }),
