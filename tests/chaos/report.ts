@@ -6,7 +6,7 @@ import type { State } from './run.ts'
 
 const EVERY_MS = 3_000
 /** Characters of an example. */
-const EXAMPLE = 1_000
+const EXAMPLE = 2_000
 
 /** A line now and then, on a terminal one that is rewritten, and what is found when it is found. @returns what ends it */
 export function reportProgress(state: () => State, out: NodeJS.WriteStream): () => void {

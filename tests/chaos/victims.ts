@@ -83,7 +83,7 @@ export class NodeVictim implements Victim {
     if (signal === 'SIGKILL' || (this.#asked && wasAsked)) return
     if (this.#asked && code === 1) this.slowStops++
     else if (code === 1 && output.includes(NO_POSTGRES) && !output.includes('"msg":"listening"')) this.startsGivenUp++
-    else this.#findings.unexpected(`a node ended with ${code ?? signal}: ${output.slice(-700)}`)
+    else this.#findings.unexpected(`a node ended with ${code ?? signal}: ${output.slice(-1_800)}`)
   }
 }
 
