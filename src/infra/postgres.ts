@@ -64,6 +64,9 @@ export function openDatabase(
     query_timeout: QUERY_TIMEOUT_MS,
   })
   pool.on('error', observe.connectionFailed)
+  // One that is ended in the same breath as it was let in says so before whoever asked for it can listen; without a
+  // listener that would end the process. The first statement on it is refused.
+  pool.on('connect', (client) => client.on('error', () => {}))
 
   const run = async <Row extends object>(
     on: pg.Pool | pg.PoolClient,

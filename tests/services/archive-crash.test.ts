@@ -1,13 +1,13 @@
 /** The archiver and Cassandra are killed under load: each answered message is in Cassandra once, and another node takes over. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createGroup } from '../nodes/everywhere.ts'
-import { CassandraServer } from '../support/cassandra-server.ts'
 import { eventually } from '../support/eventually.ts'
 import { createKeyspace, type TestKeyspace } from '../support/keyspace.ts'
 import { Ledger } from '../support/ledger.ts'
 import { type IsmNode, Service } from '../support/node.ts'
 import { sendPersistently } from '../support/persistent-clients.ts'
 import type { Person } from '../support/person.ts'
+import { ServerProcess } from '../support/server-process.ts'
 import { describeWith } from '../support/services.ts'
 import { endProcesses } from '../support/test-process.ts'
 
@@ -15,7 +15,7 @@ const HAND_OVER_MS = 10_000
 const VARIABLES = ['ISM_TEST_CASSANDRA', 'ISM_TEST_START_CASSANDRA'] as const
 
 describeWith(VARIABLES, 'the archiver', ({ ISM_TEST_CASSANDRA: address, ISM_TEST_START_CASSANDRA: startCommand }) => {
-  const cassandra = new CassandraServer(address, startCommand)
+  const cassandra = new ServerProcess('Cassandra', address, startCommand)
   let keyspace: TestKeyspace
   let service: Service
   let nodes: [IsmNode, IsmNode]

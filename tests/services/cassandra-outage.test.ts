@@ -1,19 +1,19 @@
 /** While Cassandra is down or frozen chat goes on, and afterwards everything is where it belongs. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { archived, trimLog } from '../support/archive.ts'
-import { CassandraServer } from '../support/cassandra-server.ts'
 import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { cassandraConfig, connectClient, createKeyspace, dropKeyspace, type TestKeyspace } from '../support/keyspace.ts'
 import { appendMany } from '../support/many-messages.ts'
 import type { Answer, Person } from '../support/person.ts'
 import { expectRefusal } from '../support/refusal.ts'
+import { ServerProcess } from '../support/server-process.ts'
 import { describeWith } from '../support/services.ts'
 
 const VARIABLES = ['ISM_TEST_CASSANDRA', 'ISM_TEST_START_CASSANDRA'] as const
 
 describeWith(VARIABLES, 'Cassandra', ({ ISM_TEST_CASSANDRA: address, ISM_TEST_START_CASSANDRA: startCommand }) => {
-  const server = new CassandraServer(address, startCommand)
+  const server = new ServerProcess('Cassandra', address, startCommand)
   let keyspace: TestKeyspace
   let ism: TestIsm
   let alice: Person

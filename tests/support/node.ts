@@ -107,7 +107,7 @@ export class Service {
 
   /**
    * @param postgres a database that the caller looks after; without it one of the service's own
-   * @param options `sections`: more of the configuration
+   * @param options `sections`: more of the configuration, '' for the keys above the first section
    */
   static async create(
     postgres?: PostgresConfig,
@@ -131,10 +131,11 @@ export class Service {
   async configuration(database: Partial<PostgresConfig> = {}): Promise<string> {
     const file = join(this.#directory, `${randomUUID()}.config.toml`)
     const postgres = { ...this.postgres, ...database }
+    const { '': top, ...sections } = this.#sections
     await writeFile(
       file,
       toml({
-        '': { ism_url: '127.0.0.1', log_level: 'info' },
+        '': { ism_url: '127.0.0.1', log_level: 'info', ...top },
         user_db_config: {
           db_host: postgres.host,
           db_port: postgres.port,
@@ -151,7 +152,7 @@ export class Service {
           uploads_per_hour: 0,
           tickets_per_minute: 0,
         },
-        ...this.#sections,
+        ...sections,
       }),
     )
     return file
@@ -162,7 +163,7 @@ export class Service {
     const people = await Promise.all(
       Array.from({ length: count }, async (_, n) => {
         const [id, name] = [randomUUID(), `person-${n}-${randomUUID().slice(0, 8)}`]
-        const claims = { sub: id, preferred_username: name, exp: nowSeconds() + 4 * 3_600 }
+        const claims = { sub: id, preferred_username: name, exp: nowSeconds() + 24 * 3_600 }
         const token = await sign(this.#key, this.#issuer.url, claims)
         return new Person(nodes[n % nodes.length]?.url ?? '', id, name, token)
       }),

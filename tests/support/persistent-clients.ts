@@ -80,24 +80,31 @@ export class Reader {
     }
   }
 
-  /** Takes over what the stream brings, until it ends. */
   async #follow(stream: EventStream): Promise<void> {
-    let taken = 0
-    const hasMore = () =>
-      stream.events.length > taken || (stream.lastEventId ?? this.#lastEventId) !== this.#lastEventId
-    do {
-      await stream.until(() => stream.ended || hasMore(), 'more', LONG_MS)
-      this.events.push(...stream.events.slice(taken))
-      taken = stream.events.length
+    await follow(stream, (events) => {
+      this.events.push(...events)
       this.#lastEventId = stream.lastEventId ?? this.#lastEventId
       for (const wake of this.#waiters.splice(0)) wake()
-    } while (!stream.ended)
+    })
     if (stream.lastEventId !== undefined) this.connections++
   }
 
   #situation(): string {
     return `${this.events.length} events over ${this.connections} connections, status ${this.#stream?.status}, last ${JSON.stringify(this.events.slice(-2))}`
   }
+}
+
+/**
+ * Hands over what the stream brings, and takes it out of the stream, until it ends. Also called where the stream has
+ * moved its cursor without an event.
+ */
+export async function follow(stream: EventStream, take: (events: WireEvent[]) => void): Promise<void> {
+  let cursor: string | undefined
+  do {
+    await stream.until(() => stream.ended || stream.events.length > 0 || stream.lastEventId !== cursor, 'more', LONG_MS)
+    cursor = stream.lastEventId
+    take(stream.events.splice(0))
+  } while (!stream.ended)
 }
 
 /** A message's answer, and what was answered before it: statuses, or why there was none. */

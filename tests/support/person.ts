@@ -14,6 +14,8 @@ export class Person {
   token: string
   /** Any node: `http://127.0.0.1:port`. */
   url: string
+  /** How long a call may take before this client gives it up; without it for as long as it takes. */
+  patienceMs: number | undefined
   readonly #streams: EventStream[] = []
 
   constructor(url: string, id: string, name: string, token: string) {
@@ -56,6 +58,7 @@ export class Person {
       method,
       headers: { authorization: `Bearer ${this.token}`, ...headers },
       ...(body === undefined ? {} : { body }),
+      ...(this.patienceMs === undefined ? {} : { signal: AbortSignal.timeout(this.patienceMs) }),
     })
     const text = await response.text()
     const isJson = response.headers.get('content-type')?.startsWith('application/json')

@@ -1,29 +1,32 @@
-/** The Cassandra of the environment as a process that a test kills, freezes and starts again. */
+/** A server that the environment names, as a process that a test kills, freezes and starts again. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { eventually } from './eventually.ts'
+import { freeze, thaw } from './freezer.ts'
 import { identify, stillThere } from './process-table.ts'
 
-export class CassandraServer {
+export class ServerProcess {
+  readonly name: string
   readonly #port: number
   readonly #startCommand: string
 
   /**
-   * @param address as ISM_TEST_CASSANDRA has it; the server is a process of this machine, seen in /proc
-   * @param startCommand as ISM_TEST_START_CASSANDRA has it: a shell command that ends when the server answers
+   * @param address as ISM_TEST_… has it, ending in the port; the server is a process of this machine, seen in /proc
+   * @param startCommand as ISM_TEST_START_… has it: a shell command that ends when the server answers
    */
-  constructor(address: string, startCommand: string) {
-    this.#port = Number(address.split(':').at(-1))
+  constructor(name: string, address: string, startCommand: string) {
+    this.name = name
+    this.#port = Number(/:(\d+)[^:]*$/.exec(address)?.[1])
     this.#startCommand = startCommand
   }
 
   async freeze(): Promise<void> {
-    process.kill(await this.#pid(), 'SIGSTOP')
+    freeze(await this.#pid())
   }
 
   async thaw(): Promise<void> {
-    process.kill(await this.#pid(), 'SIGCONT')
+    thaw(await this.#pid())
   }
 
   async kill(): Promise<void> {
@@ -31,7 +34,7 @@ export class CassandraServer {
     const server = await identify([pid])
     process.kill(pid, 'SIGKILL')
     // Its port is free before it is gone.
-    await eventually('Cassandra is gone', async () => (await stillThere(server)).length === 0)
+    await eventually(`${this.name} is gone`, async () => (await stillThere(server)).length === 0)
   }
 
   async start(): Promise<void> {
@@ -43,7 +46,7 @@ export class CassandraServer {
     // Not 'close': the server itself keeps the pipe open.
     const [code] = await once(child, 'exit')
     child.stderr.destroy()
-    if (code !== 0) throw new Error(`Cassandra was not started: ${problem}`)
+    if (code !== 0) throw new Error(`${this.name} was not started: ${problem}`)
   }
 
   async #pid(): Promise<number> {
