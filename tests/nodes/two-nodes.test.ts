@@ -219,7 +219,10 @@ test('a stream that moves between the nodes loses nothing', async () => {
   })
   for (let turn = 0; turn < 30; turn++) {
     await pause(40)
-    for (const [n, reader] of readers.entries()) if ((n + turn) % 3 === 0) reader.moveTo(a.url, b.url)
+    for (const reader of readers.filter((_, n) => (n + turn) % 3 === 0)) {
+      await reader.until('a connection', () => reader.connected)
+      reader.moveTo(a.url, b.url)
+    }
   }
   over = true
   await Promise.all(sending)

@@ -38,6 +38,11 @@ export class Reader {
     return reader
   }
 
+  /** Whether its connection has begun to speak. */
+  get connected(): boolean {
+    return this.#stream?.lastEventId !== undefined && !this.#stream.ended
+  }
+
   /** Drops the connection and resumes elsewhere. */
   moveTo(...urls: string[]): void {
     this.#urls = urls
