@@ -9,7 +9,7 @@ import { listenForStop } from './stop-signals.ts'
 import { within } from './within.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
 
-const CLOSE_MS = 6_500
+const CLOSE_MS = 6_100
 
 export function addWorker(program: Command, io: Io): void {
   program

@@ -29,7 +29,7 @@ type Place = {
 }
 
 /** Above what a worker allows itself, and below what `serve` allows the whole. */
-const STOP_MS = 6_800
+const STOP_MS = 6_400
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 30_000
 /** Who lived longer than this did not die of its start. */

@@ -50,7 +50,7 @@ async function peopleAt(url: string, count: number): Promise<Person[]> {
   return service.people(count, [{ url }])
 }
 
-test('they listen on one free port, say so once, and share out the streams', async () => {
+test('they listen on one free port, say so once, and share out the streams', { timeout: 40_000 }, async () => {
   const { primary, url } = await start(3)
   expect(linesOf(primary).filter(({ msg }) => msg === 'listening')).toEqual([
     expect.objectContaining({ host: '127.0.0.1', port: Number(new URL(url).port), workers: 3 }),
