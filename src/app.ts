@@ -24,7 +24,9 @@ import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
 import type { MessageStore } from './messages/message-store.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
+import { createNotificationLog } from './notifications/notification-log.ts'
 import { NotificationService } from './notifications/notification-service.ts'
+import { webhookHandler } from './notifications/webhook-handler.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
@@ -164,6 +166,11 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
       limits,
     ),
     presence: presenceHandlers(new PresenceService(db)),
+    webhook: webhookHandler(config.webhook, {
+      verifier,
+      audience: config.tokenIssuer.audience,
+      log: log.notifications,
+    }),
   }
   startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
   startMaintenance(config, db, observe, { transactions: log.transactions, images, tickets }, closing)
@@ -185,7 +192,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
     await Promise.all([drained, log.hub.close()])
-    await log.batches.idle()
+    await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
   return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
@@ -272,6 +279,7 @@ async function startLog(
     redisWakeUps,
     transactions: createLogTransactions(db, committed),
     batches: createSendBatches(db, observe, committed),
+    notifications: createNotificationLog(db, committed),
   }
 }
 
