@@ -26,6 +26,7 @@ import type { MessageStore } from './messages/message-store.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
 import { createNotificationLog } from './notifications/notification-log.ts'
 import { NotificationService } from './notifications/notification-service.ts'
+import { createRecordIntake } from './notifications/record-intake.ts'
 import { webhookHandler } from './notifications/webhook-handler.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
@@ -47,7 +48,7 @@ import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore, openRedis } from './stores.ts'
+import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -114,6 +115,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const holder = randomUUID()
   const log = await startLog(config, db, observe, store, holder, closing)
 
+  const records = await openRecordSource(config.kafka, observe)
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
@@ -135,6 +137,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
         { name: 'messages', required: false, check: () => store.check() },
         { name: 'objects', required: false, check: () => objects.check() },
         ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
+        ...(records ? [{ name: 'kafka', required: false, check: () => records.check() }] : []),
       ],
       { token: config.metrics.token, scrape },
     ),
@@ -194,6 +197,8 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     await Promise.all([drained, log.hub.close()])
     await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
+  records?.start(createRecordIntake(log.notifications, observe))
+  closing.push(async () => records?.stop())
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
   return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
 }
