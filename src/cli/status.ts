@@ -74,6 +74,7 @@ async function print({ log, projections, nodes, kafka }: Status, io: Io): Promis
   const kept =
     log.headSeq > log.trimmedSeq ? `seq ${log.trimmedSeq + 1} to ${log.headSeq}` : `empty after seq ${log.headSeq}`
   writeLine(io.stdout, `log: ${kept}, epoch ${log.epoch}`)
+  if (kafka) writeLine(io.stdout, kafkaLine(kafka))
   const tableOf = (head: string[], rows: (string | number)[][]) => {
     const table = new Table({ head, style: { head: [], border: [], compact: true } })
     table.push(...rows)
@@ -106,7 +107,6 @@ async function print({ log, projections, nodes, kafka }: Status, io: Io): Promis
       }),
     ),
   )
-  if (kafka) writeLine(io.stdout, kafkaLine(kafka))
 }
 
 function kafkaLine(kafka: KafkaStatus): string {
