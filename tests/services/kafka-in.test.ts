@@ -1,6 +1,7 @@
 /** Notifications from Kafka: what people get, once, whatever is in the topic and whatever happens to nodes. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { configuredFor, ism } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
@@ -137,6 +138,34 @@ describeWith(['ISM_TEST_KAFKA'], 'notifications from Kafka', ({ ISM_TEST_KAFKA: 
       await topic.write([{ toUsers: [alice.id, ...strangers], message }], 1)
       await topic.drained()
       expect(await events(message)).toHaveLength(1)
+    })
+
+    it('wait while the database is away, and are there once when it is back', async () => {
+      const superuser = new pg.Client({ ...inject('postgres'), database: 'postgres' })
+      await superuser.connect()
+      const { database } = server.config.postgres
+      await superuser.query(`alter database ${database} allow_connections false`)
+      await superuser.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [database])
+      const message = `meanwhile ${randomUUID()}`
+      await topic.write(Array.from({ length: 10 }, () => ({ toUsers: [alice.id], message })))
+      await eventually('ISM says so', async () => (await fetch(`${server.url}/health/ready`)).status === 503)
+      expect(await topic.lag()).toBe(10)
+      await superuser.query(`alter database ${database} allow_connections true`)
+      await superuser.end()
+      await topic.drained()
+      expect(await events(message)).toHaveLength(10)
+      expect((await topic.members()).length).toBe(1)
+    })
+
+    it('an idle connection does not keep the node busy', async () => {
+      const setTimeouts = vi.spyOn(globalThis, 'setTimeout')
+      await topic.drained()
+      const before = setTimeouts.mock.calls.length
+      const since = performance.now()
+      await eventually('a second has gone by', async () => performance.now() - since > 1_000)
+      // What asks for it above is every 20 ms; kafkajs by itself would set some 900.
+      expect(setTimeouts.mock.calls.length - before).toBeLessThan(200)
+      setTimeouts.mockRestore()
     })
 
     it('/health/ready and ism status say how it is', async () => {
