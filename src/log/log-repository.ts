@@ -88,7 +88,7 @@ export function readEventsOf(
   return db.query<LogEvent>(
     'log.read-of',
     `with visible as materialized (
-      select m.room_id, greatest(m.from_seq, $2) as low, least(coalesce(m.to_seq, $3 + 1), $3 + 1) as high
+      select m.room_id, greatest(m.from_seq, $2) as low, least(m.to_seq, $3::bigint + 1) as high
       from room_membership m where m.user_id = $1 and (m.to_seq is null or m.to_seq > $2) and m.from_seq < $3)
     select * from (
       select e.* from visible v cross join lateral (
