@@ -24,7 +24,10 @@ import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
 import type { MessageStore } from './messages/message-store.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
+import { createNotificationLog } from './notifications/notification-log.ts'
 import { NotificationService } from './notifications/notification-service.ts'
+import { createRecordIntake } from './notifications/record-intake.ts'
+import { webhookHandler } from './notifications/webhook-handler.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
@@ -45,7 +48,7 @@ import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore, openRedis } from './stores.ts'
+import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -112,6 +115,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const holder = randomUUID()
   const log = await startLog(config, db, observe, store, holder, closing)
 
+  const records = await openRecordSource(config.kafka, observe)
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
@@ -133,6 +137,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
         { name: 'messages', required: false, check: () => store.check() },
         { name: 'objects', required: false, check: () => objects.check() },
         ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
+        ...(records ? [{ name: 'kafka', required: false, check: () => records.check() }] : []),
       ],
       { token: config.metrics.token, scrape },
     ),
@@ -164,6 +169,11 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
       limits,
     ),
     presence: presenceHandlers(new PresenceService(db)),
+    webhook: webhookHandler(config.webhook, {
+      verifier,
+      audience: config.tokenIssuer.audience,
+      log: log.notifications,
+    }),
   }
   startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
   startMaintenance(config, db, observe, { transactions: log.transactions, images, tickets }, closing)
@@ -185,8 +195,10 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
     await Promise.all([drained, log.hub.close()])
-    await log.batches.idle()
+    await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
+  records?.start(createRecordIntake(log.notifications, observe))
+  closing.push(async () => records?.stop())
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
   return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
 }
@@ -272,6 +284,7 @@ async function startLog(
     redisWakeUps,
     transactions: createLogTransactions(db, committed),
     batches: createSendBatches(db, observe, committed),
+    notifications: createNotificationLog(db, committed),
   }
 }
 

@@ -19,6 +19,8 @@ export type Handlers = {
   messages: ReturnType<typeof messageHandlers>
   notifications: ReturnType<typeof notificationHandlers>
   presence: ReturnType<typeof presenceHandlers>
+  /** `undefined` where nobody may send any. */
+  webhook: Handler | undefined
 }
 
 /** `authenticate` wraps whatever needs a token, `authenticateStream` the stream. */
@@ -27,7 +29,7 @@ export function createRouter(
   authenticate: Authenticate,
   authenticateStream: Authenticate,
 ): Router<State> {
-  const { health, objects, users, relationships, rooms, messages, notifications, presence } = handlers
+  const { health, objects, users, relationships, rooms, messages, notifications, presence, webhook } = handlers
   const router = new Router<State>({ strict: false })
 
   router.get('/', health.hello)
@@ -40,6 +42,7 @@ export function createRouter(
   router.post('/api/sse/ticket', authenticate(notifications.ticket))
   router.get('/api/notifications', authenticate(notifications.since))
   router.get('/api/notifications/cursor', authenticate(notifications.cursor))
+  if (webhook) router.post('/api/notifications', webhook)
 
   router.post('/api/send-msg', authenticate(messages.send))
 

@@ -1,13 +1,15 @@
 /** The adapters that the configuration chose; those that it did not are not even loaded. */
-import type { CassandraConfig, MessagesConfig, ObjectsConfig, RedisConfig } from './config/config.ts'
+import type { CassandraConfig, KafkaConfig, MessagesConfig, ObjectsConfig, RedisConfig } from './config/config.ts'
 import type { Queryable } from './infra/postgres.ts'
 import type { WakeUpHandlers } from './log/wake-ups.ts'
 import type { RedisWakeUps } from './log/wake-ups-redis.ts'
 import { adoptMessageStore } from './messages/archive-target.ts'
 import type { MessageStore } from './messages/message-store.ts'
 import { PostgresMessageStore } from './messages/message-store-postgres.ts'
+import type { RecordSource } from './notifications/record-source.ts'
 import type { ObjectStore } from './objects/object-store.ts'
 import type { Logger } from './observability/logger.ts'
+import type { Observations } from './observability/observations.ts'
 
 export async function openObjectStore(config: ObjectsConfig): Promise<ObjectStore> {
   if (config.provider === 's3') {
@@ -27,6 +29,16 @@ export async function openRedis(
   if (url === undefined) return undefined
   const { openRedisWakeUps } = await import('./log/wake-ups-redis.ts')
   return openRedisWakeUps(url, epoch, handlers)
+}
+
+/** @returns `undefined` where Kafka is not used */
+export async function openRecordSource(
+  config: KafkaConfig | undefined,
+  observe: Observations,
+): Promise<RecordSource | undefined> {
+  if (!config) return undefined
+  const { createKafkaSource } = await import('./notifications/kafka-source.ts')
+  return createKafkaSource(config, observe)
 }
 
 type Opened<Store> = { store: Store; close(): Promise<void> }

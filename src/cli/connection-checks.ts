@@ -1,11 +1,11 @@
 /** Tries what a configuration names, each on its own and timed: the stores and the token issuer. */
-import type { CassandraConfig, Config, ObjectsConfig, TokenIssuerConfig } from '../config/config.ts'
+import type { CassandraConfig, Config, KafkaConfig, ObjectsConfig, TokenIssuerConfig } from '../config/config.ts'
 import { oneLine } from './error-report.ts'
 
 export type Check = { name: string; ok: boolean; milliseconds: number; detail: string }
 
 export async function checkConnections(config: Config): Promise<Check[]> {
-  const { messages, objects } = config
+  const { messages, objects, kafka } = config
   const redisUrl = config.redis.url
   const { checkPostgres } = await import('../infra/postgres.ts')
   return Promise.all([
@@ -13,6 +13,7 @@ export async function checkConnections(config: Config): Promise<Check[]> {
     ...(messages.provider === 'cassandra' ? [timed('Cassandra', () => checkCassandra(messages))] : []),
     checkObjects(objects),
     ...(redisUrl === undefined ? [] : [timed('Redis', () => checkRedis(redisUrl))]),
+    ...(kafka ? [timed('Kafka', () => checkKafka(kafka))] : []),
     timed('token issuer', () => checkIssuer(config.tokenIssuer)),
   ])
 }
@@ -25,6 +26,11 @@ async function checkCassandra(config: CassandraConfig): Promise<string> {
 async function checkRedis(url: string): Promise<string> {
   const redis = await import('../infra/redis.ts')
   return await redis.checkRedis(url)
+}
+
+async function checkKafka(config: KafkaConfig): Promise<string> {
+  const kafka = await import('../infra/kafka.ts')
+  return await kafka.checkKafka(config)
 }
 
 async function checkObjects(config: ObjectsConfig): Promise<Check> {

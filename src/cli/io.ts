@@ -5,6 +5,8 @@ export type TextOutput = { write(text: string): unknown; readonly isTTY?: boolea
 export type Io = {
   stdout: TextOutput
   stderr: TextOutput
+  /** Not touched by commands that do not read it. */
+  readonly stdin?: AsyncIterable<Uint8Array>
   env: Readonly<Record<string, string | undefined>>
   cwd: string
   signals: Signals

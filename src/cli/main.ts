@@ -9,6 +9,7 @@ import { addInitKeyspace } from './init-keyspace.ts'
 import type { Io } from './io.ts'
 import { addMigrate } from './migrate.ts'
 import { watchParent } from './orphan-watch.ts'
+import { addSendNotification } from './send-notification.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
 import { addToken } from './token.ts'
@@ -54,8 +55,8 @@ function createProgram(io: Io): Command {
       'after',
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
-  for (const add of [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addInit, addToken, addWorker])
-    add(program, io)
+  const subcommands = [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addSendNotification]
+  for (const add of [...subcommands, addInit, addToken, addWorker]) add(program, io)
   return program
 }
 
@@ -65,7 +66,17 @@ export async function runProcess(): Promise<number> {
   // A reader that went away (`ism … | head`) is no reason to crash.
   for (const output of [stdout, stderr]) output.on('error', () => {})
   watchParent(env, process, (signal) => process.kill(process.pid, signal))
-  const code = await main(process.argv.slice(2), { stdout, stderr, env, cwd: process.cwd(), signals: process })
+  const code = await main(process.argv.slice(2), {
+    stdout,
+    stderr,
+    // Opened at its first use only: an open standard input may keep a process alive.
+    get stdin() {
+      return process.stdin
+    },
+    env,
+    cwd: process.cwd(),
+    signals: process,
+  })
   await Promise.all([stdout, stderr].map((output) => new Promise((done) => output.write('', done))))
   return code
 }

@@ -1,9 +1,13 @@
 /** `ism status`: where the log is, how far each of its projections, and each node that reads it. */
 import type { Command } from 'commander'
-import type { PostgresConfig } from '../config/config.ts'
+import type { KafkaConfig, PostgresConfig } from '../config/config.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
 import { addSubcommand } from './subcommand.ts'
+
+type KafkaStatus = { topic: string; consumerGroup: string } & ({ lag: number } | { error: string })
+
+type Status = Awaited<ReturnType<typeof readStatus>> & { kafka?: KafkaStatus }
 
 type StatusOptions = { config?: string; json?: boolean }
 
@@ -22,8 +26,8 @@ export function addStatus(program: Command, io: Io): void {
     .option(...CONFIG_OPTION)
     .option('--json', 'answer in JSON')
     .action(async ({ config, json }: StatusOptions) => {
-      const { postgres } = await configurationOf(io, config)
-      const status = await readStatus(postgres)
+      const { postgres, kafka } = await configurationOf(io, config)
+      const status = { ...(await readStatus(postgres)), ...(kafka && { kafka: await readKafkaStatus(kafka) }) }
       if (json) writeLine(io.stdout, JSON.stringify(status))
       else await print(status, io)
     })
@@ -49,13 +53,28 @@ async function readStatus(postgres: PostgresConfig) {
   }
 }
 
+/** Not reachable is a status, too. */
+async function readKafkaStatus(config: KafkaConfig): Promise<KafkaStatus> {
+  const [{ readTopicStatus }, { oneLine }] = await Promise.all([
+    import('../infra/kafka.ts'),
+    import('./error-report.ts'),
+  ])
+  try {
+    const { topic, consumerGroup, lag } = await readTopicStatus(config)
+    return { topic, consumerGroup, lag }
+  } catch (error) {
+    return { topic: config.topic, consumerGroup: config.consumerGroup, error: oneLine(error) }
+  }
+}
+
 const tenths = (seconds: number) => Math.round(seconds * 10) / 10
 
-async function print({ log, projections, nodes }: Awaited<ReturnType<typeof readStatus>>, io: Io): Promise<void> {
+async function print({ log, projections, nodes, kafka }: Status, io: Io): Promise<void> {
   const { default: Table } = await import('cli-table3')
   const kept =
     log.headSeq > log.trimmedSeq ? `seq ${log.trimmedSeq + 1} to ${log.headSeq}` : `empty after seq ${log.headSeq}`
   writeLine(io.stdout, `log: ${kept}, epoch ${log.epoch}`)
+  if (kafka) writeLine(io.stdout, kafkaLine(kafka))
   const tableOf = (head: string[], rows: (string | number)[][]) => {
     const table = new Table({ head, style: { head: [], border: [], compact: true } })
     table.push(...rows)
@@ -88,4 +107,9 @@ async function print({ log, projections, nodes }: Awaited<ReturnType<typeof read
       }),
     ),
   )
+}
+
+function kafkaLine(kafka: KafkaStatus): string {
+  const about = `kafka: topic ${kafka.topic}, group ${kafka.consumerGroup}`
+  return 'error' in kafka ? `${about}: ${kafka.error}` : `${about}: ${kafka.lag} records to read`
 }

@@ -14,6 +14,9 @@ export type Config = {
   metrics: MetricsConfig
   log: LogConfig
   streams: StreamsConfig
+  webhook: WebhookConfig
+  /** `undefined` where Kafka is not used. */
+  kafka: KafkaConfig | undefined
 }
 
 export type ServerConfig = {
@@ -55,7 +58,7 @@ export type CassandraConfig = {
   /** `undefined` where the server asks for no log-in. */
   credentials: { user: string; password: string } | undefined
   consistency: Consistency
-  tls: CassandraTls
+  tls: TlsConfig
   /** Replicas in each datacenter, for a keyspace that is made; `undefined`: three in the local one, or as many as it has nodes. */
   replication: Replication | undefined
   /** Make the keyspace and its tables at start. */
@@ -70,7 +73,7 @@ export type Consistency = 'ONE' | 'LOCAL_ONE' | 'QUORUM' | 'LOCAL_QUORUM' | 'ALL
 export type Replication = number | Record<string, number>
 
 /** `verify` checks the server's certificate against `ca` or the system's authorities; PEM texts. */
-export type CassandraTls = {
+export type TlsConfig = {
   mode: 'off' | 'require' | 'verify'
   ca: string | undefined
   cert: string | undefined
@@ -151,3 +154,28 @@ export type StreamsConfig = {
   /** Past these, a new stream is answered 503. */
   maxPerNode: number
 }
+
+/** What `POST /api/notifications` accepts; with neither secrets nor a role there is no such call. */
+export type WebhookConfig = {
+  /** `whsec_` and the key in base64. */
+  secrets: string[]
+  /** A role of tokens, not of users. */
+  serviceRole: string | undefined
+  /** Dots lead into objects; `undefined`: where Keycloak puts roles. */
+  serviceRoleClaim: string | undefined
+}
+
+export type KafkaConfig = {
+  /** `host:port`, an IPv6 address in brackets. */
+  brokers: string[]
+  clientId: string
+  tls: TlsConfig
+  sasl: KafkaSasl | undefined
+  /** Notifications of the backend are read from here. */
+  topic: string
+  /** Those of `topic` that are read; none means all. */
+  partitions: number[]
+  consumerGroup: string
+}
+
+export type KafkaSasl = { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; user: string; password: string }

@@ -1,11 +1,13 @@
-/** Writes the files that are generated from the configuration's table; with `--check` only says which are stale. */
+/** Writes the files that are generated from tables and schemas of the sources; with `--check` only says which are stale. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { NotificationSchema } from '../notifications/notification-schema.ts'
 import { reference, template } from './describe.ts'
 
 const GENERATED = [
   { path: 'docs/configuration.md', content: reference() },
   { path: 'templates/production.config.toml', content: template() },
+  { path: 'docs/schemas/notification.json', content: jsonSchema(NotificationSchema) },
 ]
 
 const isCheck = process.argv.includes('--check')
@@ -28,4 +30,8 @@ function currentContent(file: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+function jsonSchema(schema: object): string {
+  return `${JSON.stringify({ $schema: 'https://json-schema.org/draft/2020-12/schema', ...schema }, null, 2)}\n`
 }

@@ -1,6 +1,7 @@
 /** Judges layers of raw values: either a whole Config, or every problem that they have, at once. */
-import type { Config, LimitsConfig, PostgresConfig } from './config.ts'
+import type { Config, LimitsConfig, PostgresConfig, WebhookConfig } from './config.ts'
 import type { Judgement } from './judgement.ts'
+import { judgeKafka } from './kafka.ts'
 import { type Layer, type Overlaid, overlay } from './layers.ts'
 import { judgeMessageStore } from './message-store.ts'
 import { judgeObjectStore } from './object-store.ts'
@@ -29,10 +30,12 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
   const { problems, warnings } = judgement
   const sources = layers.map((layer) => layer.source).join(', ')
   if (options.complete !== false) requireKeys(judgement, sources)
-  refuseWhatIsNotThereYet(judgement)
+  warnOfWhatIsNotThereYet(judgement)
   const issuer = judgeTokenIssuer(judgement, options.complete !== false)
   const messages = judgeMessageStore(judgement, options.directory)
   const objects = judgeObjectStore(judgement, options.directory)
+  const kafka = judgeKafka(judgement, options.directory)
+  const webhook = judgeWebhook(judgement)
   const sslCa = readAuthorities(judgement, options.directory)
   judgePorts(judgement)
   if (problems.length > 0 || !issuer) return { config: undefined, problems, warnings }
@@ -63,6 +66,8 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
       maxPerUser: values.streams.max_per_user,
       maxPerNode: values.streams.max_per_node,
     },
+    webhook,
+    kafka,
   }
   return { config, problems, warnings }
 }
@@ -113,12 +118,7 @@ function requireKeys({ given, sections, problems }: Judgement, sources: string):
 
 const requiredKeys = (section: Section) => Object.entries(section.keys).filter(([, key]) => key.required)
 
-function refuseWhatIsNotThereYet({ given, problems, warnings, values }: Judgement): void {
-  const kafka = given.get('use_kafka')
-  if (kafka && values[TOP].use_kafka) {
-    const { source } = kafka
-    problems.push({ key: 'use_kafka', source, problem: 'is true, but this version has no Kafka', expected: 'false' })
-  }
+function warnOfWhatIsNotThereYet({ given, warnings }: Judgement): void {
   for (const [section, { keys }] of SECTIONS) {
     for (const [name, { unused }] of Object.entries(keys)) {
       const key = qualified(section, name)
@@ -159,6 +159,12 @@ function postgres({ user_db_config: values }: Values, sslCa: string | undefined)
     poolSize: values.pool_size,
     transactionPooler: values.transaction_pooler,
   }
+}
+
+function judgeWebhook(judgement: Judgement): WebhookConfig {
+  const { secrets, service_role: serviceRole, service_role_claim: serviceRoleClaim } = judgement.values.webhook_config
+  if (!serviceRole) warnOfUnused(judgement, 'webhook_config.service_role_claim', 'service_role beside it')
+  return { secrets, serviceRole, serviceRoleClaim }
 }
 
 function limits({ limits: values }: Values): LimitsConfig {

@@ -61,7 +61,7 @@ export const SCHEMA = {
       use_kafka: {
         type: type.boolean,
         default: false,
-        doc: 'Take notifications of your own from Kafka; this version refuses true.',
+        doc: 'Take notifications of your own from Kafka, as `[kafka_config]` says.',
       },
       redis_cache_url: {
         type: type.url(['redis', 'rediss'], { credentials: true }),
@@ -347,19 +347,90 @@ export const SCHEMA = {
     },
   },
   kafka_config: {
-    doc: 'Kafka, for notifications of your own.',
-    unused: true,
+    doc: 'Kafka, for notifications of your own; used where `use_kafka` is true.',
     keys: {
-      bootstrap_host: { type: type.host, required: true, doc: 'Broker to begin with.' },
-      bootstrap_port: { type: port, required: true, doc: 'Its port.' },
-      topic: { type: type.text('a topic', /^[\w.-]{1,249}$/), required: true, doc: 'Topic to read.' },
+      bootstrap_host: { type: type.host, required: true, example: 'localhost', doc: 'Broker to begin with.' },
+      bootstrap_port: { type: port, required: true, example: 9092, doc: 'Its port.' },
+      brokers: {
+        type: type.list(
+          'one host or several with commas between them, each with or without :port',
+          type.hostAndPort(9092),
+        ),
+        default: [],
+        example: ['kafka-2:9092', 'kafka-3:9092'],
+        doc: 'More brokers to begin with, port 9092 unless given; the others are learnt from them.',
+      },
+      topic: {
+        type: type.text('a topic of at most 244 letters, digits, dots, dashes and underscores', /^[\w.-]{1,244}$/),
+        required: true,
+        example: 'user-notification-events',
+        doc: 'Topic that notifications are read from. Records that cannot be used go to `<topic>.dead`.',
+      },
       client_id: { type: type.text('a text'), default: 'ism', doc: 'Name that the broker logs.' },
       partition: {
         type: type.list('a list of partition numbers', type.integer(0, 2_147_483_647)),
         default: [],
-        doc: 'Partitions to read; none means all.',
+        doc: 'Partitions of `topic` that this node reads; none means all. The nodes of a group share what they read.',
       },
-      consumer_group: { type: type.text('a text'), default: 'ism', doc: 'Consumer group.' },
+      consumer_group: {
+        type: type.text('a text'),
+        default: 'ism',
+        doc: 'Consumer group: every node of one database needs the same.',
+      },
+      tls: {
+        type: type.choice(['off', 'require', 'verify'], { true: 'verify', false: 'off' }),
+        default: 'off',
+        doc: 'TLS to the brokers: `require` encrypts, `verify` also checks whose certificate it is. true is `verify`, false `off`.',
+      },
+      tls_ca: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/kafka-ca.pem',
+        doc: "PEM file with the authorities that `verify` trusts, in place of the system's.",
+      },
+      tls_cert: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/kafka-client.pem',
+        doc: 'PEM file with the certificate that ISM shows the brokers, where they ask for one.',
+      },
+      tls_key: {
+        type: type.text('the path of a PEM file'),
+        example: '/etc/ism/kafka-client.key',
+        doc: 'PEM file with the private key of `tls_cert`, without a passphrase.',
+      },
+      sasl_mechanism: {
+        type: type.choice(['plain', 'scram-sha-256', 'scram-sha-512']),
+        example: 'scram-sha-512',
+        doc: 'How to log in; left out where the brokers ask for no log-in.',
+      },
+      sasl_user: { type: type.possiblyEmptyText('a user'), example: 'ism', doc: 'User to log in as.' },
+      sasl_password: {
+        type: type.possiblyEmptyText('the password of that user'),
+        secret: true,
+        example: 'change-me',
+        doc: 'Password of that user.',
+      },
+    },
+  },
+  webhook_config: {
+    doc: 'Notifications of your own by `POST /api/notifications`. With neither secrets nor a role there is no such call.',
+    keys: {
+      secrets: {
+        type: type.list('secrets of 24 to 64 bytes: "whsec_" and base64', type.webhookSecret),
+        default: [],
+        example: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+        secret: true,
+        doc: 'Secrets that a request may be signed with, as Standard Webhooks describes; several while one replaces another.',
+      },
+      service_role: {
+        type: type.text('the name of a role, without spaces', /^\S+$/),
+        example: 'notifier',
+        doc: 'A token of `[token_issuer]` with this role may send, too. The role is looked for in `realm_access` and in `resource_access` of `audience`.',
+      },
+      service_role_claim: {
+        type: type.text('the name of a claim, or names with dots between them', /^[^\s.]+(?:\.[^\s.]+)*$/),
+        example: 'permissions',
+        doc: 'Claim that the role is looked for in instead: a list, or a text with spaces; dots lead into objects.',
+      },
     },
   },
   limits: {

@@ -214,3 +214,12 @@ export const signatureAlgorithm: ValueType<string> = textWith(`one of ${ASYMMETR
   if (/^HS\d+$/i.test(value)) return 'is symmetric: whoever can check such a token can make one'
   return value.toLowerCase() === 'none' ? 'is "none", which signs nothing' : 'is no known signature algorithm'
 })
+
+/** Standard Webhooks, "Signature scheme": a symmetric secret is 24 to 64 random bytes in base64 behind `whsec_`. */
+export const webhookSecret: ValueType<string> = textWith('"whsec_" and 24 to 64 bytes in base64', (value) => {
+  if (!value.startsWith('whsec_')) return 'does not begin with "whsec_"'
+  const base64 = value.slice('whsec_'.length)
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return 'is no base64 behind "whsec_"'
+  const { length } = Buffer.from(base64, 'base64')
+  return length < 24 || length > 64 ? `has ${length} bytes` : undefined
+})

@@ -36,7 +36,8 @@ export async function readOptionalJson(req: IncomingMessage, maxBytes = DEFAULT_
   return parseJson(bytes)
 }
 
-function refuseOtherThanJson(req: IncomingMessage): void {
+/** @throws AppError UNSUPPORTED_MEDIA_TYPE */
+export function refuseOtherThanJson(req: IncomingMessage): void {
   const type = req.headers['content-type'] ?? ''
   if (type === 'application/json' && req.headers['content-encoding'] === undefined) return
   const charset = CHARSET.exec(type)?.[1]?.toLowerCase() ?? 'utf-8'
@@ -48,21 +49,22 @@ function refuseOtherThanJson(req: IncomingMessage): void {
   )
 }
 
-function parseJson(bytes: Buffer): unknown {
+/** @param what is named in errors. @throws AppError VALIDATION_ERROR, as `readJson` */
+export function parseJson(bytes: Buffer, what = 'The body'): unknown {
   let text: string
   try {
     text = utf8.decode(bytes)
   } catch {
-    throw invalid('The body is not valid UTF-8.')
+    throw invalid(`${what} is not valid UTF-8.`)
   }
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw invalid('The body is not valid JSON.')
+    throw invalid(`${what} is not valid JSON.`)
   }
   // Valid UTF-8 has no surrogates and valid JSON no raw control characters: only an escape can bring them in.
-  judge(value, 'The body', text.includes('\\u'), 1)
+  judge(value, what, text.includes('\\u'), 1)
   return value
 }
 
@@ -73,7 +75,7 @@ function judge(value: unknown, name: string, withText: boolean, depth: number): 
     return
   }
   if (typeof value !== 'object' || value === null) return
-  if (depth > MAX_DEPTH) throw invalid(`The body may be nested at most ${MAX_DEPTH} levels deep.`)
+  if (depth > MAX_DEPTH) throw invalid(`It may be nested at most ${MAX_DEPTH} levels deep.`)
   if (Array.isArray(value)) {
     for (const element of value) judge(element, name, withText, depth + 1)
     return

@@ -8,17 +8,23 @@ import { parseTimestamp } from '../shared/timestamp.ts'
 
 const ajv = new Ajv2020({ strict: true, allErrors: false })
 ajvFormats.default(ajv, ['uuid'])
-ajv.addFormat('timestamp', { type: 'string', validate: (text) => parseTimestamp(text) !== undefined })
+for (const name of ['timestamp', 'date-time'])
+  ajv.addFormat(name, { type: 'string', validate: (text) => parseTimestamp(text) !== undefined })
 
 /**
  * Unknown fields pass, and `null` means absent, as the clients of ISM 0.7.9 rely on.
  * @returns a function that gives back the value, or throws AppError VALIDATION_ERROR
  */
 export function validator<Schema extends TSchema>(schema: Schema): (value: unknown) => Static<Schema> {
+  const validate = exactValidator(schema)
+  return (value) => validate(withoutNulls(value))
+}
+
+/** As `validator`, but `null` is what the schema says it is. */
+export function exactValidator<Schema extends TSchema>(schema: Schema): (value: unknown) => Static<Schema> {
   const validate = ajv.compile(schema) as ValidateFunction<Static<Schema>>
   return (value) => {
-    const present = withoutNulls(value)
-    if (validate(present)) return present
+    if (validate(value)) return value
     throw invalid(describe(validate.errors?.[0]))
   }
 }

@@ -41,14 +41,38 @@ export async function adoptDatabase(db: Queryable): Promise<void> {
   )
 }
 
-/** Events after `after`, in order. */
-export function readEvents(db: Queryable, after: number, limit: number): Promise<LogEvent[]> {
-  return db.query<LogEvent>(
+/** An event with many recipients weighs as much as hundreds of others; a page of the log ends after so many. */
+const PAGE_RECIPIENTS = 200_000
+const UUID_BYTES = 16
+
+export type LogPage = {
+  events: LogEvent[]
+  /** There may be more to read at once. */
+  more: boolean
+}
+
+/** Events after `after`, in order; a page ends early where it has many recipients. */
+export async function readEvents(db: Queryable, after: number, limit: number): Promise<LogPage> {
+  // The size as stored: it is known without reading them.
+  const events = await db.query<LogEvent>(
     'log.read',
-    `select ${EVENT_COLUMNS} from event e where e.seq > $1 order by e.seq limit $2`,
+    `select ${EVENT_COLUMNS} from (
+      select e.*, sum(pg_column_size(e.recipients)) over (order by e.seq rows between unbounded preceding and 1 preceding)
+        as bytes_before
+      from event e where e.seq > $1 order by e.seq limit $2) e
+    where coalesce(e.bytes_before, 0) <= ${PAGE_RECIPIENTS * UUID_BYTES} order by e.seq`,
     [after, limit],
   )
+  const recipients = events.reduce((sum, event) => sum + (event.recipients?.length ?? 0), 0)
+  // What is stored is a little more than the ids themselves: half as much is surely no page that ended early.
+  return { events, more: events.length === limit || recipients > PAGE_RECIPIENTS / 2 }
 }
+
+/** Of the many that an event may be for, a person's own history names them alone. */
+const COLUMNS_FOR_ONE = EVENT_COLUMNS.replace(
+  'e.recipients',
+  'case when e.recipients is not null then array[$1::uuid] end as recipients',
+)
 
 /**
  * What a person's stream that never broke would have been given in (after, upTo], oldest first, `limit` at most: the
@@ -64,20 +88,20 @@ export function readEventsOf(
   return db.query<LogEvent>(
     'log.read-of',
     `with visible as materialized (
-      select m.room_id, greatest(m.from_seq, $2) as low, least(coalesce(m.to_seq, $3 + 1), $3 + 1) as high
+      select m.room_id, greatest(m.from_seq, $2) as low, least(m.to_seq, $3::bigint + 1) as high
       from room_membership m where m.user_id = $1 and (m.to_seq is null or m.to_seq > $2) and m.from_seq < $3)
     select * from (
       select e.* from visible v cross join lateral (
-        select ${EVENT_COLUMNS} from event e
+        select ${COLUMNS_FOR_ONE} from event e
         where e.room_id = v.room_id and e.room_seq is not null and e.seq > v.low and e.seq < v.high
         order by e.seq limit $4) e
       union all
       select e.* from visible v cross join lateral (
-        select ${EVENT_COLUMNS} from event e
+        select ${COLUMNS_FOR_ONE} from event e
         where e.room_id = v.room_id and e.room_seq is null and e.recipients is null and e.seq > v.low and e.seq < v.high
         order by e.seq limit $4) e
       union all
-      select ${EVENT_COLUMNS} from event e where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= $3
+      select ${COLUMNS_FOR_ONE} from event e where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= $3
     ) e order by e.seq limit $4`,
     [userId, after, upTo, limit],
   )

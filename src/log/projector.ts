@@ -112,7 +112,7 @@ export class Projector {
       const interruptions = this.#interruptions()
       if (this.#unsettled.some((step) => step.interruptions !== interruptions)) this.#unsettled = []
       const after = this.#unsettled.at(-1)?.seq ?? this.#lease?.seq ?? 0
-      const events = await readEvents(this.#db, after, PAGE)
+      const { events, more } = await readEvents(this.#db, after, PAGE)
       const last = events.at(-1)
       if (last) {
         await this.#projection.apply(events)
@@ -123,7 +123,7 @@ export class Projector {
       }
       await this.#settle()
       // What comes in meanwhile is better gathered into the next page than read one by one.
-      if (events.length < PAGE) return
+      if (!more) return
     }
   }
 

@@ -3,6 +3,8 @@ import { EventType, type LogEvent } from './event.ts'
 
 /** What an event costs beside its texts: the object, its ids and dates. */
 const OVERHEAD_BYTES = 600
+/** A recipient's id: 36 characters, their header, and the place in the array. */
+const RECIPIENT_BYTES = 64
 
 export class RecentLog {
   /** Every event after `floor`, up to the newest read, is here. */
@@ -56,5 +58,10 @@ export class RecentLog {
 }
 
 function sizeOf(event: LogEvent): number {
-  return OVERHEAD_BYTES + event.body.length + (event.preview?.length ?? 0) + (event.recipients?.length ?? 0) * 40
+  return (
+    OVERHEAD_BYTES +
+    event.body.length +
+    (event.preview?.length ?? 0) +
+    (event.recipients?.length ?? 0) * RECIPIENT_BYTES
+  )
 }

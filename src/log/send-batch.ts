@@ -1,6 +1,7 @@
 /** Sends, appended in batches: while one batch commits, the sends that arrive gather into the next. */
-import { errorCode, type Queryable } from '../infra/postgres.ts'
+import type { Queryable } from '../infra/postgres.ts'
 import { conflict, forbidden, notFound, unavailable } from '../shared/app-error.ts'
+import { createBatches } from './batches.ts'
 import type { MessageType } from './event.ts'
 
 export type Send = {
@@ -38,7 +39,6 @@ const MAX_BYTES = 1024 * 1024
 /** More than this waiting means that the database does not keep up; refusing is kinder than a time-out. */
 const MAX_WAITING = 20_000
 
-type Waiting = Send & { since: number; resolve: (sent: Sent) => void; reject: (error: unknown) => void }
 type Outcome = { n: number; status: number } & Sent
 
 const APPENDED = 0
@@ -47,50 +47,30 @@ const ANOTHER_MESSAGE = 2
 const NO_ROOM = 3
 
 export function createSendBatches(db: Queryable, observe: BatchObserver, onCommit: (seq: number) => void): SendBatches {
-  const waiting: Waiting[] = []
-  let running: Promise<void> | undefined
-
-  async function drain(): Promise<void> {
-    // One turn of the event loop, so that requests read in the same turn share the first batch.
-    await new Promise((resolve) => setImmediate(resolve))
-    while (waiting.length > 0) await appendBatch(takeBatch(waiting))
-    running = undefined
-  }
-
-  async function appendBatch(batch: Waiting[]): Promise<void> {
-    const started = performance.now()
-    try {
-      const outcomes = await appendSends(db, batch)
+  const batches = createBatches<Send, Sent>({
+    fitting,
+    async run(sends, waitMs) {
+      const started = performance.now()
+      const outcomes = await appendSends(db, sends)
       onCommit(outcomes.reduce((newest, { seq }) => Math.max(newest, seq), 0))
-      observe.batchAppended(batch.length, started - (batch[0]?.since ?? started), performance.now() - started)
-      settle(batch, outcomes)
-    } catch (error) {
-      if (batch.length > 1 && isDataError(error)) {
-        // The data of one send failed the statement for all: halve until only that one fails.
-        const half = batch.length >> 1
-        await appendBatch(batch.slice(0, half))
-        await appendBatch(batch.slice(half))
-      } else {
-        for (const send of batch) send.reject(error)
-      }
-    }
-  }
-
+      observe.batchAppended(sends.length, waitMs, performance.now() - started)
+      const results: (Sent | Error)[] = []
+      for (const { n, status, ...sent } of outcomes) results[n - 1] = resultOf(status, sent)
+      return results
+    },
+  })
   return {
     append(send) {
-      if (waiting.length >= MAX_WAITING)
+      if (batches.waiting >= MAX_WAITING)
         return Promise.reject(unavailable('Too many messages are waiting to be stored.'))
-      return new Promise((resolve, reject) => {
-        waiting.push({ ...send, since: performance.now(), resolve, reject })
-        running ??= drain()
-      })
+      return batches.add(send)
     },
-    idle: async () => running,
+    idle: () => batches.idle(),
   }
 }
 
-/** The oldest sends that fit; one (sender, client message id) at most once, as append_sends demands. */
-function takeBatch(waiting: Waiting[]): Waiting[] {
+/** One (sender, client message id) at most once, as append_sends demands. */
+function fitting(waiting: Iterable<Send>): number {
   const ids = new Set<string>()
   let bytes = 0
   let count = 0
@@ -101,7 +81,7 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
     if (id) ids.add(id)
     count++
   }
-  return waiting.splice(0, count)
+  return count
 }
 
 function appendSends(db: Queryable, batch: Send[]): Promise<Outcome[]> {
@@ -121,18 +101,8 @@ function appendSends(db: Queryable, batch: Send[]): Promise<Outcome[]> {
   )
 }
 
-function settle(batch: Waiting[], outcomes: Outcome[]): void {
-  for (const { n, status, ...sent } of outcomes) {
-    const send = batch[n - 1]
-    if (!send) continue
-    if (status === APPENDED || status === APPENDED_BEFORE) send.resolve(sent)
-    else if (status === ANOTHER_MESSAGE) send.reject(conflict('clientMessageId was used for another message.'))
-    else if (status === NO_ROOM) send.reject(notFound('Room not found.'))
-    else send.reject(forbidden('You are not a member of this room.'))
-  }
-}
-
-/** Data exceptions, integrity violations and program limits: SQLSTATE classes 22, 23 and 54. */
-function isDataError(error: unknown): boolean {
-  return /^(22|23|54)/.test(errorCode(error) ?? '')
+function resultOf(status: number, sent: Sent): Sent | Error {
+  if (status === APPENDED || status === APPENDED_BEFORE) return sent
+  if (status === ANOTHER_MESSAGE) return conflict('clientMessageId was used for another message.')
+  return status === NO_ROOM ? notFound('Room not found.') : forbidden('You are not a member of this room.')
 }

@@ -98,7 +98,7 @@ export class Tail {
     while (this.#again && !this.#stopped) {
       this.#again = false
       try {
-        const events = await readEvents(this.#db, this.position, PAGE)
+        const { events, more } = await readEvents(this.#db, this.position, PAGE)
         for (const run of runsOf(events)) {
           const waits = this.#deliver(run)
           if (waits.length === 0) continue
@@ -108,7 +108,7 @@ export class Tail {
         }
         this.#observe.tailRead(events.length, this.position)
         this.#release()
-        if (events.length === PAGE) this.#again = true
+        if (more) this.#again = true
         if (events.length === 0) await this.#requireSameLog()
       } catch (error) {
         this.#observe.tailFailed(error)

@@ -105,6 +105,30 @@ export function createObservations(logger: Logger) {
     framesWritten(count: number): void {
       metrics.frames.inc(count)
     },
+    kafkaJoined(partitions: number[]): void {
+      metrics.kafkaLag.reset()
+      logger.info({ partitions }, 'reading notifications from Kafka')
+    },
+    kafkaFailed(reason: string): void {
+      logger.warn({ reason }, 'notifications are not read from Kafka: trying again')
+    },
+    kafkaLag(partition: number, records: number): void {
+      metrics.kafkaLag.set({ partition: String(partition) }, records)
+    },
+    recordsTaken(outcome: string, count: number): void {
+      metrics.kafkaRecords.inc({ outcome }, count)
+      if (outcome === 'skipped') logger.warn({ count }, "records that look like ISM 0.7.9's pushes were skipped")
+    },
+    usersUnknown(notificationId: string, users: string[]): void {
+      const [count, some] = [users.length, users.slice(0, 10)]
+      logger.warn({ notificationId, count, users: some }, 'a notification names users that are not known')
+    },
+    recordRejected(place: object, reason: string): void {
+      logger.warn({ ...place, reason }, 'a record is no notification that can be sent')
+    },
+    deadLetterLost(place: object, reason: string): void {
+      logger.error({ ...place, reason }, 'a record could not be put aside: it is left where it was, and not sent')
+    },
   }
 }
 
@@ -185,6 +209,18 @@ function createMetrics(registry: Registry) {
     streamOverflows: new Counter({
       name: 'ism_stream_overflows_total',
       help: 'Streams closed because their reader did not read.',
+      registers,
+    }),
+    kafkaRecords: new Counter({
+      name: 'ism_kafka_records_total',
+      help: 'Records read from Kafka, by what became of them.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    kafkaLag: new Gauge({
+      name: 'ism_kafka_lag',
+      help: 'Records that are still to be read, by partition; of the partitions that this node reads.',
+      labelNames: ['partition'],
       registers,
     }),
     frames: new Counter({ name: 'ism_stream_frames_total', help: 'Frames written to streams.', registers }),

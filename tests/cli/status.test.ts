@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { archived, holdArchive } from '../support/archive.ts'
-import { directoryWith, ism } from '../support/command-line.ts'
+import { configuredFor, directoryWith, ism } from '../support/command-line.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { appendMany } from '../support/many-messages.ts'
 
@@ -12,24 +12,8 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
-function configured(): Promise<string> {
-  const { host, port, user, password, database } = server.config.postgres
-  return directoryWith({
-    'production.config.toml': `
-[user_db_config]
-db_host = "${host}"
-db_port = ${port}
-db_user = "${user}"
-db_password = "${password}"
-db_name = "${database}"
-[token_issuer]
-issuer = "${server.issuer.url}"
-`,
-  })
-}
-
 test('shows how far the archive is, and that it falls behind while nobody works at it', async () => {
-  const cwd = await configured()
+  const cwd = await configuredFor(server)
   const [alice, bob] = await server.people('alice', 'bob')
   const roomId = await alice.createRoom([bob], 'Cooks')
   await archived(server)

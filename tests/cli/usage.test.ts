@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { ism } from '../support/command-line.ts'
 
-const COMMANDS = ['serve', 'migrate', 'init-keyspace', 'check-config', 'status', 'init', 'token']
+const COMMANDS = ['serve', 'migrate', 'init-keyspace', 'check-config', 'status', 'send-notification', 'init', 'token']
 
 test('--help lists every command', async () => {
   const { code, stdout, stderr } = await ism(['--help'])

@@ -100,6 +100,8 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
     metrics: { host: '127.0.0.1', port: undefined, token: undefined },
     log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
+    webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
+    kafka: undefined,
   }
   const config = merge(base, overrides)
   const app = await startApp(config, { logger: logger ?? createLogger(config.server.logLevel), migrate: false })
@@ -114,9 +116,9 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
 }
 
 function merge(config: Config, overrides: Overrides): Config {
-  const sections = Object.entries(config).map(([name, section]) => [
-    name,
-    { ...section, ...overrides[name as keyof Config] },
-  ])
+  const sections = Object.entries(config).map(([name, section]) => {
+    const overriding = overrides[name as keyof Config]
+    return [name, section || overriding ? { ...section, ...overriding } : undefined]
+  })
   return Object.fromEntries(sections) as Config
 }

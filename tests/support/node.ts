@@ -194,9 +194,9 @@ export async function reservedPort(): Promise<number> {
   }
 }
 
-export type Sections = Record<string, Record<string, string | number | boolean>>
+export type Sections = Record<string, Record<string, string | number | boolean | number[]>>
 
-/** A JSON text is a TOML text, and so are JSON's numbers and booleans. */
+/** A JSON text is a TOML text, and so are JSON's numbers, booleans and lists of numbers. */
 function toml(sections: Sections): string {
   return Object.entries(sections)
     .map(([name, keys]) => {

@@ -26,6 +26,10 @@ const problemsOf = (tables: Layer['tables']) => {
 
 const issuer = (keys: object) => ({ token_issuer: { ...REALM, ...keys } })
 const postgres = (keys: object) => ({ user_db_config: { ...POSTGRES, ...keys } })
+const webhook = (keys: object) => ({ webhook_config: keys })
+const kafka = (keys: object) => ({
+  kafka_config: { bootstrap_host: 'localhost', bootstrap_port: 9092, topic: 'notices', ...keys },
+})
 
 test('what is left out has its documented default', () => {
   expect(accepted({})).toEqual({
@@ -66,6 +70,8 @@ test('what is left out has its documented default', () => {
     metrics: { host: '127.0.0.1', port: undefined, token: undefined },
     log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
+    webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
+    kafka: undefined,
   } satisfies Config)
 })
 
@@ -133,6 +139,45 @@ test("the original's sample is understood", () => {
     createBucket: false,
     publicUrl: undefined,
   })
+})
+
+describe('[kafka_config]', () => {
+  test('is used where use_kafka says so, all partitions of the topic', () => {
+    const section = { bootstrap_host: '::1', bootstrap_port: 9092, topic: 'notices', brokers: 'b, [::1]:9092' }
+    expect(accepted({ use_kafka: true, kafka_config: section }).kafka).toEqual({
+      brokers: ['[::1]:9092', 'b:9092'],
+      clientId: 'ism',
+      tls: { mode: 'off', ca: undefined, cert: undefined, key: undefined },
+      sasl: undefined,
+      topic: 'notices',
+      partitions: [],
+      consumerGroup: 'ism',
+    })
+    expect(accepted({ kafka_config: section }).kafka).toBeUndefined()
+  })
+
+  test('logs in and encrypts where it says so', () => {
+    const { kafka: config } = accepted({
+      use_kafka: true,
+      ...kafka({
+        tls: 'verify',
+        sasl_mechanism: 'SCRAM-SHA-512',
+        sasl_user: 'u',
+        sasl_password: 'p',
+        partition: [0, 2],
+      }),
+    })
+    expect(config).toMatchObject({
+      tls: { mode: 'verify' },
+      sasl: { mechanism: 'scram-sha-512', user: 'u', password: 'p' },
+      partitions: [0, 2],
+    })
+  })
+})
+
+test('a claim for roles is of no use without a role', () => {
+  const { warnings } = judged({ ...MINIMUM, ...webhook({ service_role_claim: 'a.b' }) })
+  expect(warnings).toMatchObject([{ key: 'webhook_config.service_role_claim', problem: 'is not used' }])
 })
 
 describe('[message_db_config]', () => {
@@ -267,7 +312,21 @@ describe('refused values', () => {
     [{ cors_origin: 'null' }, 'cors_origin', /no origin/],
     [{ cors_origin: [4200] }, 'cors_origin', /item 1 is a number/],
     [{ use_kafka: 'yes' }, 'use_kafka', /neither true nor false/],
-    [{ use_kafka: true }, 'use_kafka', /has no Kafka/],
+    [{ use_kafka: true }, 'use_kafka', /there is no \[kafka_config\]/],
+    [webhook({ secrets: 'secret' }), 'webhook_config.secrets', /item 1 does not begin with "whsec_"/],
+    [webhook({ secrets: ['whsec_####'] }), 'webhook_config.secrets', /item 1 is no base64/],
+    [webhook({ secrets: ['whsec_dG9vIHNob3J0'] }), 'webhook_config.secrets', /item 1 has 9 bytes/],
+    [webhook({ service_role: 'a b' }), 'webhook_config.service_role', /not allowed/],
+    [webhook({ service_role_claim: 'a..b' }), 'webhook_config.service_role_claim', /not allowed/],
+    [kafka({ topic: 't'.repeat(245) }), 'kafka_config.topic', /not allowed/],
+    [kafka({ brokers: 'kafka://b:9092' }), 'kafka_config.brokers', /item 1 is a URL/],
+    [kafka({ brokers: 7 }), 'kafka_config.brokers', /item 1 is a number/],
+    [kafka({ partition: [-1] }), 'kafka_config.partition', /item 1 is out of range/],
+    [kafka({ sasl_mechanism: 'gssapi' }), 'kafka_config.sasl_mechanism', /none of the possible values/],
+    [kafka({ sasl_mechanism: 'plain' }), 'kafka_config.sasl_user', /is missing beside sasl_mechanism/],
+    [kafka({ sasl_mechanism: 'plain', sasl_user: 'u' }), 'kafka_config.sasl_password', /is missing beside sasl_user/],
+    [kafka({ tls: true, tls_cert: 'absent.pem' }), 'kafka_config.tls_key', /is missing beside tls_cert/],
+    [{ kafka_config: { topic: 't' } }, 'kafka_config.bootstrap_host', /is missing/],
     [{ redis_cache_url: 'http://localhost' }, 'redis_cache_url', /redis:\/\//],
     [postgres({ db_host: 'postgres://localhost' }), 'user_db_config.db_host', /is a URL/],
     [postgres({ db_port: 0 }), 'user_db_config.db_port', /out of range/],

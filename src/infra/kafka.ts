@@ -1,0 +1,119 @@
+/** Kafka: how ISM connects to a cluster, how far a group has read a topic, and what errors mean to an operator. */
+import { createRequire } from 'node:module'
+import kafkajs from 'kafkajs'
+import type { KafkaConfig, TlsConfig } from '../config/config.ts'
+
+const CONNECT_TIMEOUT_MS = 3_000
+/** A broker that does not answer at all is given up after this. */
+const REQUEST_TIMEOUT_MS = 10_000
+
+quietRequestQueues()
+
+/** A client that is not connected yet. `retries`: before a call fails. */
+export function createKafka(config: KafkaConfig, { retries }: { retries: number }): kafkajs.Kafka {
+  const { brokers, clientId, tls, sasl } = config
+  return new kafkajs.Kafka({
+    clientId,
+    brokers,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    authenticationTimeout: CONNECT_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Whole, since the library has other defaults where NODE_ENV is "test".
+    retry: { initialRetryTime: 300, maxRetryTime: 3_000, factor: 0.2, multiplier: 2, retries },
+    // What matters is reported by who uses the client; the rest of its words are about its inside.
+    logLevel: kafkajs.logLevel.NOTHING,
+    ...(tls.mode === 'off' ? {} : { ssl: tlsOptions(tls) }),
+    ...(sasl && { sasl: saslOptions(sasl) }),
+  })
+}
+
+function tlsOptions({ mode, ca, cert, key }: TlsConfig) {
+  return {
+    rejectUnauthorized: mode === 'verify',
+    ...(ca === undefined ? {} : { ca: [ca] }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  }
+}
+
+function saslOptions({ mechanism, user: username, password }: NonNullable<KafkaConfig['sasl']>): kafkajs.SASLOptions {
+  switch (mechanism) {
+    case 'plain':
+      return { mechanism, username, password }
+    case 'scram-sha-256':
+      return { mechanism, username, password }
+    case 'scram-sha-512':
+      return { mechanism, username, password }
+  }
+}
+
+type RequestQueue = { pending: unknown[]; scheduleCheckPendingRequests(): void }
+
+/**
+ * kafkajs 2.2.4 looks for waiting requests by a timer that it sets anew each time, after -1 minus the present moment,
+ * which is a millisecond: some 900 wake-ups a second for each connection. Where none waits, no timer is needed.
+ */
+function quietRequestQueues(): void {
+  const { prototype } = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as {
+    prototype: RequestQueue
+  }
+  const schedule = prototype.scheduleCheckPendingRequests
+  prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
+    if (this.pending.length > 0) schedule.call(this)
+  }
+}
+
+export type TopicStatus = {
+  topic: string
+  consumerGroup: string
+  partitions: number[]
+  /** How many records the group has not read yet, of the partitions that are read. */
+  lag: number
+}
+
+/** @throws Error in an operator's words */
+export async function readTopicStatus(config: KafkaConfig): Promise<TopicStatus> {
+  const { topic, consumerGroup } = config
+  const admin = createKafka(config, { retries: 0 }).admin()
+  try {
+    await admin.connect()
+    const newest = await admin.fetchTopicOffsets(topic).catch((error: unknown) => {
+      throw kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION' ? new Error(`there is no topic "${topic}"`) : error
+    })
+    const partitions = newest.map(({ partition }) => partition).sort((a, b) => a - b)
+    const [read] = await admin.fetchOffsets({ groupId: consumerGroup, topics: [topic] })
+    const lags = newest.map(({ partition, low, high }) => {
+      if (config.partitions.length > 0 && !config.partitions.includes(partition)) return 0
+      const offset = Number(read?.partitions.find((each) => each.partition === partition)?.offset ?? -1)
+      return Math.max(0, Number(high) - Math.max(offset, Number(low)))
+    })
+    return { topic, consumerGroup, partitions, lag: lags.reduce((sum, lag) => sum + lag, 0) }
+  } catch (error) {
+    throw new Error(reasonOf(error), { cause: error })
+  } finally {
+    await admin.disconnect().catch(() => {})
+  }
+}
+
+/** What a working configuration leads to, in one line. @throws Error as `readTopicStatus`, or about partitions */
+export async function checkKafka(config: KafkaConfig): Promise<string> {
+  const { topic, partitions, lag } = await readTopicStatus(config)
+  const missing = config.partitions.filter((partition) => !partitions.includes(partition))
+  if (missing.length > 0) throw new Error(`the topic "${topic}" has no partition ${missing.join(', ')}`)
+  const count = `${partitions.length} ${partitions.length === 1 ? 'partition' : 'partitions'}`
+  return `topic "${topic}" has ${count}, ${lag} records to read as "${config.consumerGroup}"`
+}
+
+/** The protocol's name of what went wrong, such as UNKNOWN_TOPIC_OR_PARTITION, however deep it is wrapped. */
+export function kafkaErrorType(error: unknown): string | undefined {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if ('type' in each && typeof each.type === 'string') return each.type
+  }
+  return undefined
+}
+
+/** One line. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const reason = error.message.split('\n', 1).join() || error.name
+  return kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION' ? 'there is no such topic' : reason
+}

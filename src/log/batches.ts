@@ -1,0 +1,82 @@
+/** Work in batches: while one batch is done, what arrives gathers into the next. */
+import { errorCode } from '../infra/postgres.ts'
+
+export type BatchWork<Item, Result> = {
+  /** How many of the oldest fit into one batch; at least one. */
+  fitting(waiting: Iterable<Item>): number
+  /**
+   * @param waitMs how long the oldest of them waited
+   * @returns what became of each, in their order
+   */
+  run(batch: Item[], waitMs: number): Promise<(Result | Error)[]>
+}
+
+export interface Batches<Item, Result> {
+  readonly waiting: number
+  add(item: Item): Promise<Result>
+  /** Resolves when what was added is done. */
+  idle(): Promise<void>
+}
+
+type Waiting<Item, Result> = {
+  item: Item
+  since: number
+  resolve: (result: Result) => void
+  reject: (error: unknown) => void
+}
+
+export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batches<Item, Result> {
+  const waiting: Waiting<Item, Result>[] = []
+  let running: Promise<void> | undefined
+
+  function* items(): Generator<Item> {
+    for (const { item } of waiting) yield item
+  }
+
+  async function drain(): Promise<void> {
+    // One turn of the event loop, so that what arrives in the same turn shares the first batch.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (waiting.length > 0) await runBatch(waiting.splice(0, work.fitting(items())))
+    running = undefined
+  }
+
+  async function runBatch(batch: Waiting<Item, Result>[]): Promise<void> {
+    const started = performance.now()
+    try {
+      const items = batch.map(({ item }) => item)
+      const results = await work.run(items, started - (batch[0]?.since ?? started))
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const result = results[index]
+        if (result instanceof Error) reject(result)
+        else resolve(result as Result)
+      }
+    } catch (error) {
+      if (batch.length > 1 && isDataError(error)) {
+        // The data of one failed the statement for all: halve until only that one fails.
+        const half = batch.length >> 1
+        await runBatch(batch.slice(0, half))
+        await runBatch(batch.slice(half))
+      } else {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+  }
+
+  return {
+    get waiting() {
+      return waiting.length
+    },
+    add(item) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ item, since: performance.now(), resolve, reject })
+        running ??= drain()
+      })
+    },
+    idle: async () => running,
+  }
+}
+
+/** Data exceptions, integrity violations and program limits: SQLSTATE classes 22, 23 and 54. */
+function isDataError(error: unknown): boolean {
+  return /^(22|23|54)/.test(errorCode(error) ?? '')
+}

@@ -1,0 +1,69 @@
+/** What a notification looks like on every way in; docs/schemas/notification.json is generated from it. */
+import { Type } from 'typebox'
+import { parseJson } from '../http/json-body.ts'
+import { exactValidator } from '../http/validate.ts'
+import { AppError, invalid } from '../shared/app-error.ts'
+import { parseUuid } from '../shared/ids.ts'
+import { parseTimestamp } from '../shared/timestamp.ts'
+import { MAX_MESSAGE_BYTES, MAX_NOTIFICATION_BYTES, MAX_USERS, type NewNotification } from './notification.ts'
+
+const Uuid = Type.String({ format: 'uuid' })
+
+export const NotificationSchema = Type.Object(
+  {
+    id: Type.Optional(
+      Type.Union([Uuid, Type.Null()], {
+        description: 'The same id again is the same notification, once, for as long as the log keeps it.',
+      }),
+    ),
+    toUsers: Type.Array(Uuid, {
+      minItems: 1,
+      maxItems: MAX_USERS,
+      description:
+        'The users it is for. Duplicates count once; users that ISM does not know are reported, the others served.',
+    }),
+    message: Type.Unknown({ description: `Any JSON, at most ${MAX_MESSAGE_BYTES} bytes of it.` }),
+    createdAt: Type.Optional(
+      Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+        description: "When it came about, by the sender's clock; users see it as `sentAt`.",
+      }),
+    ),
+  },
+  { title: 'Notification', description: 'A notification to users of ISM, by Kafka or by webhook.' },
+)
+
+const validate = exactValidator(NotificationSchema)
+
+/** The notification that is JSON in `bytes`. @throws AppError VALIDATION_ERROR; PAYLOAD_TOO_LARGE */
+export function parseNotification(bytes: Buffer): NewNotification {
+  if (bytes.length > MAX_NOTIFICATION_BYTES) throw tooLarge('The notification', MAX_NOTIFICATION_BYTES)
+  const { id, toUsers, message, createdAt } = validate(parseJson(bytes))
+  return {
+    id: id ? uuid(id, 'id') : undefined,
+    toUsers: [...new Set(toUsers.map((user, index) => uuid(user, `toUsers.${index}`)))],
+    message: messageJson(message),
+    sentAt: createdAt ? parseTimestamp(createdAt) : undefined,
+  }
+}
+
+/** The JSON of a message that is JSON in `bytes`. @throws AppError VALIDATION_ERROR; PAYLOAD_TOO_LARGE */
+export function parseMessage(bytes: Buffer): string {
+  if (bytes.length > MAX_NOTIFICATION_BYTES) throw tooLarge('The message', MAX_MESSAGE_BYTES)
+  return messageJson(parseJson(bytes, 'The message'))
+}
+
+function messageJson(message: unknown): string {
+  const json = JSON.stringify(message)
+  if (Buffer.byteLength(json) > MAX_MESSAGE_BYTES) throw tooLarge('message:', MAX_MESSAGE_BYTES)
+  return json
+}
+
+const tooLarge = (what: string, bytes: number) =>
+  new AppError('PAYLOAD_TOO_LARGE', `${what} may have at most ${bytes} bytes of JSON.`)
+
+/** JSON Schema's format takes `urn:uuid:` before it, too. */
+function uuid(text: string, name: string): string {
+  const id = parseUuid(text)
+  if (!id) throw invalid(`${name}: must be a UUID`)
+  return id
+}

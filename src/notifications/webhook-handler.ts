@@ -1,0 +1,54 @@
+/** `POST /api/notifications`: a notification from the backend, signed, or with a token that has the service role. */
+import { v7 } from 'uuid'
+import { bearerToken } from '../auth/bearer.ts'
+import type { TokenVerifier } from '../auth/verified-token.ts'
+import type { WebhookConfig } from '../config/config.ts'
+import { readBody } from '../http/bounded-body.ts'
+import { type Handler, type RouteContext, respondJson } from '../http/context.ts'
+import { refuseOtherThanJson } from '../http/json-body.ts'
+import { AppError, forbidden } from '../shared/app-error.ts'
+import { parseUuid } from '../shared/ids.ts'
+import { derivedId, MAX_NOTIFICATION_BYTES } from './notification.ts'
+import type { NotificationLog } from './notification-log.ts'
+import { parseNotification } from './notification-schema.ts'
+import { hasServiceRole, type ServiceRole } from './service-role.ts'
+import { isSigned, verifySignature } from './webhook-signature.ts'
+
+/** @returns `undefined` where nothing is configured that would let anybody send */
+export function webhookHandler(
+  { secrets, serviceRole, serviceRoleClaim }: WebhookConfig,
+  { verifier, audience, log }: { verifier: TokenVerifier; audience: string; log: NotificationLog },
+): Handler | undefined {
+  if (secrets.length === 0 && !serviceRole) return undefined
+  const wanted = serviceRole ? { role: serviceRole, claim: serviceRoleClaim, audience } : undefined
+
+  return async (ctx) => {
+    const isByToken = !isSigned(ctx.req.headers)
+    if (isByToken) await requireServiceToken(ctx, verifier, wanted)
+    const body = await readBody(ctx.req, MAX_NOTIFICATION_BYTES)
+    const fallbackId = isByToken ? v7() : requireSignature(ctx, body, secrets)
+    refuseOtherThanJson(ctx.req)
+    const notification = parseNotification(body)
+    const { id, seq, recipients, unknownUsers } = await log.append({
+      ...notification,
+      id: notification.id ?? fallbackId,
+    })
+    respondJson(ctx, JSON.stringify({ id, seq, recipients, unknownUsers }))
+  }
+}
+
+async function requireServiceToken(ctx: RouteContext, verifier: TokenVerifier, wanted: ServiceRole | undefined) {
+  if (!wanted || !ctx.req.headers.authorization) throw unauthenticated()
+  const token = await verifier.verify(bearerToken(ctx.req.headers.authorization))
+  if (!hasServiceRole(token, wanted)) throw forbidden('This token may not send notifications.')
+}
+
+/** @returns the notification's id unless its body has one: made from the sender's, and so the same when it tries again */
+function requireSignature(ctx: RouteContext, body: Buffer, secrets: readonly string[]): string {
+  const signed = verifySignature(ctx.req.headers, body, secrets)
+  if (!signed) throw unauthenticated()
+  return parseUuid(signed.webhookId) ?? derivedId('webhook', signed.webhookId)
+}
+
+const unauthenticated = () =>
+  new AppError('UNAUTHENTICATED', 'A valid signature, or a token with the service role, is required.')

@@ -1,0 +1,145 @@
+/** A topic of a test file's own on the Kafka of the environment: written to, and what was put aside read back. */
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import kafkajs from 'kafkajs'
+import type { KafkaConfig } from '../../src/config/config.ts'
+import { createKafka } from '../../src/infra/kafka.ts'
+import { eventually } from './eventually.ts'
+
+export type DeadRecord = { value: string | null; key: string | null; headers: Record<string, string> }
+
+export function kafkaConfig(address: string, overrides: Partial<KafkaConfig> = {}): KafkaConfig {
+  const name = `ism-test-${randomUUID()}`
+  return {
+    brokers: [address],
+    clientId: 'ism-test',
+    tls: { mode: 'off', ca: undefined, cert: undefined, key: undefined },
+    sasl: undefined,
+    topic: name,
+    partitions: [],
+    consumerGroup: name,
+    ...overrides,
+  }
+}
+
+/** As a node's configuration file has it. */
+export function kafkaSections({ brokers, topic, consumerGroup, partitions }: KafkaConfig) {
+  const [host = '', port = ''] = (brokers[0] ?? '').split(':')
+  return {
+    '': { ism_url: '127.0.0.1', log_level: 'info', use_kafka: true },
+    kafka_config: {
+      bootstrap_host: host,
+      bootstrap_port: Number(port),
+      topic,
+      consumer_group: consumerGroup,
+      partition: partitions,
+    },
+  }
+}
+
+export class Topic {
+  readonly config: KafkaConfig
+  readonly #kafka: kafkajs.Kafka
+  readonly #producer: kafkajs.Producer
+
+  private constructor(config: KafkaConfig, kafka: kafkajs.Kafka, producer: kafkajs.Producer) {
+    this.config = config
+    this.#kafka = kafka
+    this.#producer = producer
+  }
+
+  static async create(config: KafkaConfig, partitions = 1): Promise<Topic> {
+    const kafka = createKafka(config, { retries: 8 })
+    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
+    await producer.connect()
+    const topic = new Topic(config, kafka, producer)
+    await topic.#administer((admin) =>
+      admin.createTopics({ topics: [{ topic: config.topic, numPartitions: partitions }], waitForLeaders: true }),
+    )
+    return topic
+  }
+
+  /** Texts as they are, everything else as JSON. @returns the offsets of the first, by partition */
+  async write(values: unknown[], partition?: number, key: string | null = null): Promise<void> {
+    const messages = values.map((value) => ({
+      key,
+      value: typeof value === 'string' || value === null || Buffer.isBuffer(value) ? value : JSON.stringify(value),
+      ...(partition === undefined ? {} : { partition }),
+    }))
+    for (let from = 0; from < messages.length; from += 1_000)
+      await this.#producer.send({ topic: this.config.topic, acks: -1, messages: messages.slice(from, from + 1_000) })
+  }
+
+  /** How many records the group has not committed. */
+  async lag(): Promise<number> {
+    return this.#administer(async (admin) => {
+      const { topic, consumerGroup } = this.config
+      const newest = await admin.fetchTopicOffsets(topic)
+      const [read] = await admin.fetchOffsets({ groupId: consumerGroup, topics: [topic] })
+      return newest.reduce((sum, { partition, high }) => {
+        const offset = Number(read?.partitions.find((each) => each.partition === partition)?.offset ?? -1)
+        return sum + Number(high) - Math.max(offset, 0)
+      }, 0)
+    })
+  }
+
+  async drained(milliseconds = 30_000): Promise<void> {
+    await eventually('everything is read and committed', async () => (await this.lag()) === 0, milliseconds)
+  }
+
+  /** The members of the group, each with its partitions, once it has come to rest. */
+  async members(): Promise<number[][]> {
+    return this.#administer(async (admin) => {
+      const { groups } = await admin.describeGroups([this.config.consumerGroup])
+      if (groups[0]?.state !== 'Stable') return []
+      return groups[0].members
+        .map(({ memberAssignment }) => {
+          const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}
+          return assignment[this.config.topic] ?? []
+        })
+        .sort((a, b) => (a[0] ?? -1) - (b[0] ?? -1))
+    })
+  }
+
+  /** What `<topic>.dead` has, all of it, once it has as many. */
+  async dead(count: number): Promise<DeadRecord[]> {
+    const consumer = this.#kafka.consumer({ groupId: `dead-${randomUUID()}`, maxWaitTimeInMs: 100 })
+    const found: DeadRecord[] = []
+    const enough = new AbortController()
+    await consumer.connect()
+    await consumer.subscribe({ topics: [`${this.config.topic}.dead`], fromBeginning: true })
+    await consumer.run({
+      eachMessage: async ({ message: { key, value, headers } }) => {
+        const texts = Object.entries(headers ?? {}).map(([name, text]) => [name, String(text)])
+        found.push({
+          key: key?.toString() ?? null,
+          value: value?.toString() ?? null,
+          headers: Object.fromEntries(texts),
+        })
+        if (found.length >= count) enough.abort()
+      },
+    })
+    if (!enough.signal.aborted) await once(enough.signal, 'abort', { signal: AbortSignal.timeout(20_000) })
+    await consumer.disconnect()
+    return found
+  }
+
+  async drop(): Promise<void> {
+    await this.#administer(async (admin) => {
+      const topics = await admin.listTopics()
+      await admin.deleteTopics({ topics: topics.filter((name) => name.startsWith(this.config.topic)) })
+      await admin.deleteGroups([this.config.consumerGroup]).catch(() => {})
+    })
+    await this.#producer.disconnect()
+  }
+
+  async #administer<T>(work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+    const admin = this.#kafka.admin()
+    await admin.connect()
+    try {
+      return await work(admin)
+    } finally {
+      await admin.disconnect()
+    }
+  }
+}
