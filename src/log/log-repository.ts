@@ -41,31 +41,34 @@ export async function adoptDatabase(db: Queryable): Promise<void> {
   )
 }
 
-/** An event with many recipients weighs as much as hundreds of others; a page of the log ends after so many. */
-const PAGE_RECIPIENTS = 200_000
-const UUID_BYTES = 16
-
 export type LogPage = {
   events: LogEvent[]
   /** There may be more to read at once. */
   more: boolean
 }
 
-/** Events after `after`, in order; a page ends early where it has many recipients. */
+/** What a page of the log may take in memory, but for its last event. */
+const PAGE_BYTES = 8 * 1024 * 1024
+/** A recipient's id is 16 bytes as it is stored, and 64 in memory. */
+const RECIPIENT_BYTES = 64
+const TIMES_STORED = 4
+
+/** Events after `after`, in order; a page ends early where they are large or for many. */
 export async function readEvents(db: Queryable, after: number, limit: number): Promise<LogPage> {
-  // The size as stored: it is known without reading them.
+  // Sizes are known without reading what has them.
   const events = await db.query<LogEvent>(
     'log.read',
     `select ${EVENT_COLUMNS} from (
-      select e.*, sum(pg_column_size(e.recipients)) over (order by e.seq rows between unbounded preceding and 1 preceding)
-        as bytes_before
+      select e.*, sum(octet_length(e.body) + ${TIMES_STORED} * coalesce(pg_column_size(e.recipients), 0))
+        over (order by e.seq rows between unbounded preceding and 1 preceding) as bytes_before
       from event e where e.seq > $1 order by e.seq limit $2) e
-    where coalesce(e.bytes_before, 0) <= ${PAGE_RECIPIENTS * UUID_BYTES} order by e.seq`,
+    where coalesce(e.bytes_before, 0) < ${PAGE_BYTES} order by e.seq`,
     [after, limit],
   )
   const recipients = events.reduce((sum, event) => sum + (event.recipients?.length ?? 0), 0)
   // What is stored is a little more than the ids themselves: half as much is surely no page that ended early.
-  return { events, more: events.length === limit || recipients > PAGE_RECIPIENTS / 2 }
+  const more = events.length === limit || bodyBytesOf(events) + recipients * RECIPIENT_BYTES > PAGE_BYTES / 2
+  return { events, more }
 }
 
 /** Of the many that an event may be for, a person's own history names them alone. */
@@ -75,36 +78,44 @@ const COLUMNS_FOR_ONE = EVENT_COLUMNS.replace(
 )
 
 /**
- * What a person's stream that never broke would have been given in (after, upTo], oldest first, `limit` at most: the
- * events of the rooms that they were in, while they were in them, and those addressed to them.
+ * What a person's stream that never broke would have been given in (after, upTo], oldest first: the events of the
+ * rooms that they were in, while they were in them, and those addressed to them. At most `limit`, and no more once
+ * there are `bytes` of bodies.
  */
-export function readEventsOf(
+export async function readEventsOf(
   db: Queryable,
   userId: string,
-  after: number,
-  upTo: number,
-  limit: number,
-): Promise<LogEvent[]> {
-  return db.query<LogEvent>(
+  { after, upTo, limit, bytes }: { after: number; upTo: number; limit: number; bytes: number },
+): Promise<LogPage> {
+  const events = await db.query<LogEvent>(
     'log.read-of',
     `with visible as materialized (
       select m.room_id, greatest(m.from_seq, $2) as low, least(m.to_seq, $3::bigint + 1) as high
-      from room_membership m where m.user_id = $1 and (m.to_seq is null or m.to_seq > $2) and m.from_seq < $3)
-    select * from (
+      from room_membership m where m.user_id = $1 and (m.to_seq is null or m.to_seq > $2) and m.from_seq < $3),
+    page as (
       select e.* from visible v cross join lateral (
-        select ${COLUMNS_FOR_ONE} from event e
+        select * from event e
         where e.room_id = v.room_id and e.room_seq is not null and e.seq > v.low and e.seq < v.high
         order by e.seq limit $4) e
       union all
       select e.* from visible v cross join lateral (
-        select ${COLUMNS_FOR_ONE} from event e
+        select * from event e
         where e.room_id = v.room_id and e.room_seq is null and e.recipients is null and e.seq > v.low and e.seq < v.high
         order by e.seq limit $4) e
       union all
-      select ${COLUMNS_FOR_ONE} from event e where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= $3
-    ) e order by e.seq limit $4`,
-    [userId, after, upTo, limit],
+      select * from event e where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= $3
+      order by seq limit $4)
+    select ${COLUMNS_FOR_ONE} from (
+      select *, sum(octet_length(body)) over (order by seq rows between unbounded preceding and 1 preceding) as bytes_before
+      from page) e
+    where coalesce(e.bytes_before, 0) < $5 order by e.seq`,
+    [userId, after, upTo, limit, bytes],
   )
+  return { events, more: events.length === limit || bodyBytesOf(events) >= bytes }
+}
+
+function bodyBytesOf(events: LogEvent[]): number {
+  return events.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0)
 }
 
 /** The last seq logged before `time`; the log's clock never falls along seq, so halving finds it. */

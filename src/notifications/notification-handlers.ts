@@ -33,8 +33,7 @@ export function notificationHandlers(
         ctx.status = 200
         return
       }
-      if (!(await ownsConnection(ctx.res))) return
-      opener.admit(ctx.state.user.id)
+      if (!(await isAdmitted(ctx, opener, tickets))) return
       ctx.respond = false
       const stream = openSseStream(ctx.res, ctx.state.user.id)
       authorised.admit(stream, ctx.state.grant)
@@ -49,6 +48,20 @@ export function notificationHandlers(
       respondJson(ctx, JSON.stringify(ticket))
     },
   } satisfies Record<string, Handler>
+}
+
+/** Whether there is somebody to stream to. A ticket that opened nothing may be used again. */
+async function isAdmitted(ctx: RouteContext, opener: StreamOpener, tickets: StreamTickets): Promise<boolean> {
+  const { user, grant } = ctx.state
+  let admitted = false
+  try {
+    if (!(await ownsConnection(ctx.res))) return false
+    opener.admit(user.id)
+    admitted = true
+  } finally {
+    if (!admitted && grant.ticket) await tickets.giveBack(grant.ticket)
+  }
+  return true
 }
 
 /** The header wins: it is what a reconnecting EventSource sends, with the query of its first request. */

@@ -17,6 +17,8 @@ export type NotificationPage = {
 export type Since = { lastEventId: string } | { time: Date }
 
 const PAGE = 1_000
+/** Of bodies; a page of large events ends early. */
+const PAGE_BYTES = 8 * 1024 * 1024
 
 export class NotificationService {
   readonly #db: Queryable
@@ -35,7 +37,8 @@ export class NotificationService {
     const before = await readLogState(this.#db)
     const from = 'time' in since ? { after: await seqBefore(this.#db, since.time) } : resume(since.lastEventId, before)
     if ('resync' in from) return { json: `[${resync(from.resync, before)}]`, next: undefined }
-    const events = await readEventsOf(this.#db, user.id, from.after, before.headSeq, PAGE)
+    const page = { after: from.after, upTo: before.headSeq, limit: PAGE, bytes: PAGE_BYTES }
+    const { events, more } = await readEventsOf(this.#db, user.id, page)
     const after = await readLogState(this.#db)
     const frames = events.map((event) => jsonFor(user, event, before.epoch))
     const complete =
@@ -46,7 +49,7 @@ export class NotificationService {
       frames.unshift(resync('TOO_OLD', { ...after, headSeq: after.trimmedSeq }))
     }
     const last = events.at(-1)
-    const next = events.length === PAGE && last ? encodeCursor({ epoch: before.epoch, seq: last.seq }) : undefined
+    const next = more && last ? encodeCursor({ epoch: before.epoch, seq: last.seq }) : undefined
     return { json: `[${frames.join(',')}]`, next }
   }
 }

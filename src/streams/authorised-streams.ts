@@ -118,6 +118,7 @@ export class AuthorisedStreams {
   /** In time for a client that has had nothing yet and tries again. Where it fails, that one needs another ticket. */
   #release({ openedAt }: Authorised, ticket: TicketUse): void {
     this.#tickets.delete(ticket.hash)
+    if (ticket.opening < (this.#used.get(ticket.hash) ?? 0)) return
     if (performance.now() - openedAt < OPEN_SECONDS * 1_000) releaseTicket(this.#db, ticket).catch(() => {})
   }
 

@@ -9,8 +9,9 @@ import { retryFrame } from './event-frames.ts'
 import type { Hub, Person } from './hub.ts'
 import type { Stream } from './stream.ts'
 
-/** Small, for a page's rows are parsed in one turn of the event loop. */
+/** Small, for a page is read and written in one turn of the event loop; it ends early once it has so many bytes. */
 const PAGE = 250
+const PAGE_BYTES = 128 * 1024
 /** Replay waits for its reader at this many unsent bytes. */
 const REPLAY_BUFFER_BYTES = 64 * 1024
 /** Events of the log, not only the person's, that one turn of the cut-over looks at. */
@@ -70,29 +71,19 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     let after = from
     while (after < tail.recent.floor && !stream.closed) {
       const upTo = tail.position
-      const events = await readEventsOf(db, stream.userId, after, upTo, PAGE)
+      const page = { after, upTo, limit: PAGE, bytes: PAGE_BYTES }
+      const { events, more } = await readEventsOf(db, stream.userId, page)
       const { trimmedSeq } = await readLogState(db)
       if (trimmedSeq > after) {
         // Trimmed while the page was read: it may lack events.
         stream.write(hub.frames.resync('TOO_OLD', upTo))
         return upTo
       }
-      after = writePage(stream, events) ?? (events.length === PAGE ? (events.at(-1)?.seq ?? upTo) : upTo)
+      for (const event of events) stream.write(hub.frames.of(event, stream.userId))
+      after = more ? (events.at(-1)?.seq ?? upTo) : upTo
       if (held(stream) > REPLAY_BUFFER_BYTES) await stream.drained()
     }
     return after
-  }
-
-  /**
-   * Of a page that is too much for the reader now, the rest is read again: what waits for a slow reader is bounded.
-   * @returns the seq of the last event written, where it was not all
-   */
-  function writePage(stream: Stream, events: LogEvent[]): number | undefined {
-    for (const event of events) {
-      stream.write(hub.frames.of(event, stream.userId))
-      if (held(stream) > REPLAY_BUFFER_BYTES) return event.seq
-    }
-    return undefined
   }
 
   /** Phase 2: the rest from memory, up to a turn in which nothing is left; in that turn the stream goes live. */

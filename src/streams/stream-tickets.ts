@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Queryable } from '../infra/postgres.ts'
 import { unauthenticated } from '../shared/app-error.ts'
-import { deleteOldTickets, insertTicket, type TicketUse, useTicket } from './ticket-repository.ts'
+import { deleteOldTickets, insertTicket, releaseTicket, type TicketUse, useTicket } from './ticket-repository.ts'
 
 const SECRET_BYTES = 32
 const TICKET = /^[\w-]{43}$/
@@ -50,6 +50,11 @@ export class StreamTickets {
     if (!used) throw unauthenticated()
     const { userId, displayName, expiresAt, opening } = used
     return { user: { id: userId, displayName }, expiresAt: expiresAt.getTime(), ticket: { hash, opening } }
+  }
+
+  /** For a use that opened no stream. Where it fails, the client needs another ticket. */
+  async giveBack(use: TicketUse): Promise<void> {
+    await releaseTicket(this.#db, use).catch(() => {})
   }
 
   deleteOld(): Promise<void> {

@@ -132,7 +132,9 @@ async function streamsEnded(): Promise<number> {
   const response = await fetch(`${ism.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } })
   const text = await response.text()
   return Number(
-    /^ism_http_request_duration_seconds_count\{method="GET",route="\/api\/sse",status="200"\} (\d+)$/m.exec(text)?.[1],
+    /^ism_http_request_duration_seconds_count\{method="GET",route="\/api\/sse",status="200"\} (\d+)$/m.exec(
+      text,
+    )?.[1] ?? 0,
   )
 }
 

@@ -153,6 +153,16 @@ test.each([999, 1_000, 5_500])('%i missed messages', async (count) => {
   expect(texts(await missed(bob, cursor))).toEqual(Array.from({ length: count }, (_, n) => String(n + 1)))
 })
 
+test('large events, by REST in several pages', async () => {
+  const large = 'x'.repeat(200_000)
+  for (let n = 0; n < 60; n++) await appendSystemMessage(ism, [bob], `${n} ${large}`)
+  const events = await missed(bob, cursor)
+  expect(events.map(({ message }) => Number.parseInt(message, 10))).toEqual(Array.from({ length: 60 }, (_, n) => n))
+  const { body, headers } = await bob.get(`/api/notifications?lastEventId=${cursor}`)
+  expect(body.length).toBeLessThan(60)
+  expect(headers.get('link')).toContain('rel="next"')
+})
+
 test('a stream that opens amid sends has each once, in order', async () => {
   const roomIds = [roomId, await alice.createRoom([bob], 'Bakers'), await alice.createRoom([bob], 'Butchers')]
   const sends = Array.from({ length: 150 }, async (_, n) => {

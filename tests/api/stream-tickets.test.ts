@@ -126,6 +126,15 @@ describe('a ticket', () => {
     }
   })
 
+  test('that a full node turned away opens a stream elsewhere', async () => {
+    const full = await ism.anotherNode({ streams: { maxPerNode: 0 } })
+    const ticket = await alice.ticket()
+    const refusal = await call(`http://127.0.0.1:${full.address.port}/api/sse?ticket=${ticket}`)
+    await full.close()
+    expectRefusal(refusal, 'SERVICE_UNAVAILABLE')
+    await expectHears(await alice.source(`?ticket=${ticket}`), 'on the other node')
+  })
+
   test('begins where the query says', async () => {
     const cursor = (await alice.get('/api/notifications/cursor')).body.lastEventId
     await appendSystemMessage(ism, [alice], 'meanwhile')

@@ -66,7 +66,9 @@ export class EventStream {
     const outcome = await promise
     clearTimeout(timer)
     if (outcome === 'late')
-      throw new Error(`waited in vain for ${what}; got ${JSON.stringify(this.events).slice(0, 2_000)}`)
+      throw new Error(
+        `waited in vain for ${what}; got ${this.events.length}: ${JSON.stringify(this.events).slice(0, 2_000)}`,
+      )
   }
 
   close(): void {
