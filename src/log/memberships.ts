@@ -57,7 +57,8 @@ export class Memberships {
 }
 
 export function sees(intervals: readonly Interval[] | undefined, seq: number): boolean {
-  return intervals?.some((interval) => isWithin(interval, seq)) ?? false
+  if (intervals) for (const interval of intervals) if (isWithin(interval, seq)) return true
+  return false
 }
 
 function isWithin({ from, to }: Interval, seq: number): boolean {

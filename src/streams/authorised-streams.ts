@@ -26,7 +26,7 @@ export class AuthorisedStreams {
   readonly #db: Queryable
   readonly #leewayMs: number
   readonly #isNotified: () => boolean
-  readonly #people = new Map<string, Set<Authorised>>()
+  readonly #people = new Map<string, readonly Authorised[]>()
   /** By hash, the newest stream here of each ticket. */
   readonly #tickets = new Map<string, Authorised>()
   /** By hash, the newest stream of tickets on any node; it may be heard of before the older one is admitted here. */
@@ -55,10 +55,10 @@ export class AuthorisedStreams {
 
   /** From here until it is closed. */
   admit(stream: Stream, grant: Grant): void {
-    const each = { ...grant, stream, openedAt: performance.now(), due: 0 }
-    const streams = this.#people.get(stream.userId)
-    if (streams) streams.add(each)
-    else this.#people.set(stream.userId, new Set([each]))
+    // Field by field: a copy of another object has a hidden class of its own, which is larger than this is.
+    const { expiresAt, ticket, asOf } = grant
+    const each = { expiresAt, ticket, asOf, stream, openedAt: performance.now(), due: 0 }
+    this.#people.set(stream.userId, (this.#people.get(stream.userId) ?? []).concat(each))
     this.#schedule(each, grant.expiresAt - WARN_MS)
     stream.onClose(() => this.#forget(each))
     if (grant.ticket) this.#supersede(each, grant.ticket)
@@ -108,8 +108,13 @@ export class AuthorisedStreams {
   #forget(each: Authorised): void {
     const { userId } = each.stream
     const streams = this.#people.get(userId)
-    if (!streams?.delete(each)) return
-    if (streams.size === 0) this.#people.delete(userId)
+    if (!streams?.includes(each)) return
+    if (streams.length === 1) this.#people.delete(userId)
+    else
+      this.#people.set(
+        userId,
+        streams.filter((other) => other !== each),
+      )
     this.#unschedule(each)
     this.#suspects.delete(each)
     if (each.ticket && this.#tickets.get(each.ticket.hash) === each) this.#release(each, each.ticket)
@@ -160,7 +165,7 @@ export class AuthorisedStreams {
   }
 
   #all(): Authorised[] {
-    return [...this.#people.values()].flatMap((streams) => [...streams])
+    return [...this.#people.values()].flat()
   }
 
   #suspect(streams: Iterable<Authorised>): void {
@@ -180,7 +185,7 @@ export class AuthorisedStreams {
         const authorisations = suspects.map(({ stream, ticket }) => ({ userId: stream.userId, ticket }))
         for (const place of await findRevoked(this.#db, authorisations)) suspects[place]?.stream.destroy()
       } catch {
-        for (const each of suspects) if (this.#people.get(each.stream.userId)?.has(each)) this.#suspects.add(each)
+        for (const each of suspects) if (this.#people.get(each.stream.userId)?.includes(each)) this.#suspects.add(each)
         return
       }
     }

@@ -12,8 +12,8 @@ export type Person = {
   readonly userId: string
   /** True at every event up to the tail's position. */
   memberships: Memberships
-  /** Live ones, oldest first. */
-  readonly streams: Set<Stream>
+  /** Live ones, oldest first; another list whenever one comes or goes. */
+  streams: readonly Stream[]
   /** Streams that are being opened and hold on to this person. */
   openings: number
 }
@@ -93,7 +93,7 @@ export class Hub {
   remember(userId: string, memberships: Memberships): Person {
     const known = this.#people.get(userId)
     if (known) this.#forgetRooms(known)
-    const person = known ?? { userId, memberships, streams: new Set<Stream>(), openings: 0 }
+    const person = known ?? { userId, memberships, streams: [], openings: 0 }
     person.memberships = memberships
     this.#people.set(userId, person)
     for (const roomId of memberships.rooms()) this.#enter(roomId, person)
@@ -122,8 +122,8 @@ export class Hub {
   /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
   attach(person: Person, stream: Stream): void {
     if (!this.#forgetOpening(stream)) return
-    person.streams.add(stream)
-    if (person.streams.size === 1) this.#watcher?.arrived(person.userId)
+    person.streams = person.streams.concat(stream)
+    if (person.streams.length === 1) this.#watcher?.arrived(person.userId)
   }
 
   /** Ends every stream, so that clients resume on another node; resolves when their connections are closed. */
@@ -143,7 +143,7 @@ export class Hub {
 
   /** Forgets a person whose last stream is gone or never came to be attached. */
   release(person: Person): void {
-    if (person.streams.size > 0 || person.openings > 0) return
+    if (person.streams.length > 0 || person.openings > 0) return
     this.#people.delete(person.userId)
     this.#forgetRooms(person)
   }
@@ -238,11 +238,12 @@ export class Hub {
 
   #remove(stream: Stream): void {
     const person = this.#people.get(stream.userId)
-    const wasLive = person?.streams.delete(stream) ?? false
+    const wasLive = person?.streams.includes(stream) ?? false
+    if (person && wasLive) person.streams = person.streams.filter((other) => other !== stream)
     if (!wasLive && !this.#forgetOpening(stream)) return
     this.#count--
     this.#observe.streamClosed()
-    if (wasLive && person?.streams.size === 0) this.#watcher?.left(person.userId)
+    if (wasLive && person?.streams.length === 0) this.#watcher?.left(person.userId)
     if (person) this.release(person)
   }
 

@@ -41,7 +41,7 @@ export function openSseStream(response: ServerResponse, userId: string): Stream 
  * Gives the connection to a socket of its own. The HTTP server sees the old one close and lets go of parser, request
  * and response, which is most of what a stream would cost; it no longer knows of the connection.
  */
-function takeConnection(response: ServerResponse): Socket {
+function takeConnection(response: ServerResponse): Connection {
   const served = response.socket as (Socket & { _handle: unknown }) | null
   if (!served?._handle) throw new Error('the connection is gone')
   // With a listener of its own for data, the socket is no longer read by the parser.
@@ -49,7 +49,12 @@ function takeConnection(response: ServerResponse): Socket {
   const handle = served._handle
   served._handle = null
   served.destroy()
-  return new Socket({ handle } as SocketConstructorOpts)
+  return new Connection({ handle } as SocketConstructorOpts)
+}
+
+/** A socket that knows its stream, so that streams share their listeners: one of its own costs each 250 bytes. */
+class Connection extends Socket {
+  stream: SseStream | undefined
 }
 
 function ignore(): void {}
@@ -58,18 +63,25 @@ function destroy(this: Socket): void {
   this.destroy()
 }
 
+function announceClose(this: Connection): void {
+  this.stream?.announceClose()
+}
+
 class SseStream implements Stream, Writer {
   readonly userId: string
-  readonly #socket: Socket
+  readonly #socket: Connection
+  #closeListeners: (() => void)[] = []
   #batch: Batch | undefined
   /** When it was last looked at; 0 stays 0 until something is written. */
   #unread = 0
   /** Where in the queue it waits. */
   #waits: 'nowhere' | 'quick' | 'bulk' = 'nowhere'
 
-  constructor(socket: Socket, userId: string) {
+  constructor(socket: Connection, userId: string) {
     this.#socket = socket
     this.userId = userId
+    socket.stream = this
+    socket.on('close', announceClose)
     // `close` follows, which is enough to know.
     socket.on('error', ignore)
     socket.on('timeout', destroy)
@@ -139,7 +151,11 @@ class SseStream implements Stream, Writer {
   }
 
   onClose(listener: () => void): void {
-    if (this.#socket.destroyed) listener()
-    else this.#socket.once('close', listener)
+    if (this.#socket.closed) listener()
+    else this.#closeListeners = this.#closeListeners.concat(listener)
+  }
+
+  announceClose(): void {
+    for (const listener of this.#closeListeners) listener()
   }
 }

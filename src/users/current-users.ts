@@ -67,7 +67,9 @@ export class CurrentUsers {
     const changes = this.#changes
     const person = await findKnownPerson(this.#db, userId)
     if (!person) return undefined
-    const entry = { ...person, readAt }
+    // Field by field: a copy of a row has a hidden class of its own, which is larger than the entry.
+    const { id, displayName, deleted, nameClaim, issuedAt } = person
+    const entry = { id, displayName, deleted, nameClaim, issuedAt, readAt }
     // What was read may be from before a change that was heard of meanwhile: good for this call, not to be kept.
     if (changes === this.#changes) this.#known.set(userId, entry)
     return entry
