@@ -181,7 +181,13 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     }),
   }
   startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
-  startMaintenance(config, db, observe, { transactions: log.transactions, images, tickets, projections: log.projections }, closing)
+  startMaintenance(
+    config,
+    db,
+    observe,
+    { transactions: log.transactions, images, tickets, projections: log.projections },
+    closing,
+  )
 
   const metrics = await serveMetrics(config.metrics, scrape)
   if (metrics) closing.push(() => metrics.close())

@@ -105,7 +105,10 @@ async function discard({ config: file, dryRun, json }: PushOptions, io: Io): Pro
     if (!dryRun) for (const { target } of dead) await discardDeadDeliveries(db, target)
     return dead
   })
-  if (json) return writeLine(io.stdout, JSON.stringify({ dryRun: dryRun === true, targets: discarded }))
+  if (json) {
+    writeLine(io.stdout, JSON.stringify({ dryRun: dryRun === true, targets: discarded }))
+    return
+  }
   for (const { target, count } of discarded)
     writeLine(io.stdout, `${target}: ${count} ${dryRun ? 'would be forgotten' : 'forgotten'}`)
   if (discarded.length === 0) writeLine(io.stdout, 'no push was given up')
@@ -137,7 +140,8 @@ function print(reports: TargetReport[], isDryRun: boolean, io: Io): void {
   for (const { target, delivered, left, refused, error } of reports) {
     const what = isDryRun ? `${left} would be tried` : `${delivered} delivered, ${left} left`
     writeLine(io.stdout, `${target}: ${what}${error === null ? '' : ` (${error})`}`)
-    for (const { seq, reason } of refused.slice(0, NAMED_REFUSED)) writeLine(io.stderr, `refused: seq ${seq}: ${reason}`)
+    for (const { seq, reason } of refused.slice(0, NAMED_REFUSED))
+      writeLine(io.stderr, `refused: seq ${seq}: ${reason}`)
     const more = refused.length - NAMED_REFUSED
     if (more > 0) writeLine(io.stderr, `and ${more} more were refused; --json names them`)
   }

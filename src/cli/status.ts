@@ -50,7 +50,12 @@ async function readStatus(postgres: PostgresConfig) {
       return { name, seq, lag: headSeq - seq, lagSeconds: tenths(lagSeconds), holder, brokenAt }
     })
     const nodes = (await listNodes(db)).map((node) => ({ ...node, lagSeconds: tenths(node.lagSeconds) }))
-    return { log: { epoch, headSeq, trimmedSeq }, projections, nodes, deadDeliveries: await dead.countDeadDeliveries(db) }
+    return {
+      log: { epoch, headSeq, trimmedSeq },
+      projections,
+      nodes,
+      deadDeliveries: await dead.countDeadDeliveries(db),
+    }
   } finally {
     await db.close()
   }

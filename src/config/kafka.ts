@@ -1,9 +1,9 @@
 /** Judges `use_kafka` and `[kafka_config]`: where notifications of the backend are read from, and pushes are written to. */
 import type { KafkaConfig, KafkaSasl } from './config.ts'
 import type { Judgement } from './judgement.ts'
+import { warnOfUnused } from './pem.ts'
 import { TOP } from './schema.ts'
 import { judgeTls } from './tls.ts'
-import { warnOfUnused } from './pem.ts'
 import { requireBoth } from './together.ts'
 
 const SECTION = 'kafka_config'

@@ -13,7 +13,11 @@ export type Redelivery = {
 
 type Dead = { id: number; push: Push }
 
-export async function redeliver(db: Queryable, target: PushTarget, tried: (count: number) => void): Promise<Redelivery> {
+export async function redeliver(
+  db: Queryable,
+  target: PushTarget,
+  tried: (count: number) => void,
+): Promise<Redelivery> {
   const result: Redelivery = { delivered: 0, refused: [], unanswered: undefined }
   const { signal } = new AbortController()
 

@@ -39,7 +39,11 @@ export function createPushProjection(
       maxAgeMs,
       now: () => coverage.now(),
       mayDeliver: () => driver?.isHolder === true,
-      bury: (dead) => insertDeadDeliveries(db, dead.map(({ push, reason }) => deadOf(target.name, push, reason))),
+      bury: (dead) =>
+        insertDeadDeliveries(
+          db,
+          dead.map(({ push, reason }) => deadOf(target.name, push, reason)),
+        ),
       drained: () => driver?.wake(),
     },
     observe,

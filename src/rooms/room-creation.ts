@@ -114,12 +114,7 @@ export class RoomCreation {
     return id
   }
 
-  async #announce(
-    transaction: LogTransaction,
-    creator: CurrentUser,
-    room: Room,
-    recipients: string[],
-  ): Promise<void> {
+  async #announce(transaction: LogTransaction, creator: CurrentUser, room: Room, recipients: string[]): Promise<void> {
     const seq = await transaction.append({
       type: EventType.NewRoom,
       roomId: room.id,

@@ -1,12 +1,13 @@
 /** What becomes of pushes while their receiver is down, slow, rude, or refuses some: none is lost, none blocks the rest. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { configuredFor, ism as command } from '../support/command-line.ts'
+import { ism as command, configuredFor } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import type { Answering } from '../support/http-receiver.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
+import { metricOf } from '../support/metric.ts'
 import type { Person } from '../support/person.ts'
-import { pushed, PushReceiver } from '../support/pushes.ts'
+import { PushReceiver, pushed } from '../support/pushes.ts'
 
 let receiver: PushReceiver
 let ism: TestIsm
@@ -163,8 +164,7 @@ test('one that it refuses dies alone and is kept; the rest goes on; ism push ret
   await pushed(ism)
   expect((await cli('status')).stdout).toContain('given up: 1 for push:http\n')
   expect(JSON.parse((await cli('status', '--json')).stdout).deadDeliveries).toEqual([{ target: 'push:http', count: 1 }])
-  const gauge = (await ism.app.metrics()).find(({ name }) => name === 'ism_dead_deliveries')
-  expect(gauge?.values).toMatchObject([{ labels: { target: 'push:http' }, value: 1 }])
+  expect(await metricOf(ism, 'ism_dead_deliveries', { target: 'push:http' })).toBe(1)
 
   expect(await cli('push', 'retry', '--dry-run')).toMatchObject({ code: 0, stdout: 'push:http: 1 would be tried\n' })
   const refused = await cli('push', 'retry')

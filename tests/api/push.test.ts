@@ -1,11 +1,12 @@
 /** Who gets a push, of what, and how it looks; what muting a room stops. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
-import { configuredFor, ism as command } from '../support/command-line.ts'
+import { ism as command, configuredFor } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
+import { metricOf } from '../support/metric.ts'
 import type { Person } from '../support/person.ts'
-import { connect, disconnected, pushed, PushReceiver } from '../support/pushes.ts'
+import { connect, disconnected, PushReceiver, pushed } from '../support/pushes.ts'
 import { expectRefusal } from '../support/refusal.ts'
 
 /** Gathering takes a quarter of a second; a busy machine may be late by much more. */
@@ -28,15 +29,6 @@ afterAll(async () => {
 
 const gets = (person: Person, count: number, milliseconds = AT_ONCE_MS) =>
   eventually(`${person.name} gets ${count}`, async () => receiver.of(person).length >= count, milliseconds)
-
-const say = async (message: unknown, toUsers: string[]) => {
-  const cwd = await configuredFor(ism)
-  const { code, stderr } = await command(
-    ['send-notification', '--to', toUsers.join(), '--message', JSON.stringify(message)],
-    { cwd },
-  )
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-}
 
 describe('a message', () => {
   it('is pushed at once to who has no stream, not to who has one, however many, and not to its sender', async () => {
@@ -251,21 +243,12 @@ test('sending asks the database nothing more, and a page of the log is looked at
   const [alice, ...others] = await ism.people('alice', ...Array.from({ length: 50 }, (_, n) => `member ${n}`))
   const rooms = await Promise.all([1, 2, 3].map((n) => (alice as Person).createRoom(others, `Room ${n}`)))
   await pushed(ism)
-  const asked = async (name: string) => {
-    const metrics = await ism.app.metrics()
-    const { values } = metrics.find((metric) => metric.name === 'ism_postgres_queries_total') as {
-      values: { value: number; labels: Record<string, string> }[]
-    }
-    return values.find(({ labels }) => labels['name'] === name)?.value ?? 0
-  }
+  const asked = (name: string) => metricOf(ism, 'ism_postgres_queries_total', { name })
   const names = ['push.leases', 'push.memberships', 'push.muted'] as const
   const before = await Promise.all(names.map(asked))
-  await Promise.all(
-    Array.from({ length: 300 }, (_, n) => (alice as Person).send(rooms[n % 3] ?? '', `message ${n}`)),
-  )
+  await Promise.all(Array.from({ length: 300 }, (_, n) => (alice as Person).send(rooms[n % 3] ?? '', `message ${n}`)))
   await pushed(ism)
   const after = await Promise.all(names.map(asked))
-  for (const [index, name] of names.entries())
-    expect((after[index] ?? 0) - (before[index] ?? 0), name).toBeLessThan(30)
+  for (const [index, name] of names.entries()) expect((after[index] ?? 0) - (before[index] ?? 0), name).toBeLessThan(30)
   expect(receiver.of(others[0] as Person).filter(({ type }) => type === 'ChatMessage')).toHaveLength(300)
 })

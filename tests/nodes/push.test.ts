@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { type IsmNode, Service } from '../support/node.ts'
 import type { Person } from '../support/person.ts'
-import { connect, pushed, PushReceiver } from '../support/pushes.ts'
+import { connect, PushReceiver, pushed } from '../support/pushes.ts'
 import { endProcesses } from '../support/test-process.ts'
 
 let receiver: PushReceiver

@@ -52,7 +52,7 @@ describeWith(VARIABLES, 'pushes while Kafka', ({ ISM_TEST_KAFKA: address, ISM_TE
     const records = await pushes.read()
     const texts = records
       .filter(({ value: { notification, to_user } }) => notification.type === 'ChatMessage' && to_user.includes(bob.id))
-      .map(({ value }) => Number(value.notification.message.msgBody.text))
+      .map(({ value }) => Number(value.notification['message'].msgBody.text))
     expect([...new Set(texts)]).toEqual(Array.from({ length: sent }, (_, n) => n))
     expect((await ism.sql.query('select from dead_delivery')).rowCount).toBe(0)
   }

@@ -47,9 +47,9 @@ describeWith(['ISM_TEST_KAFKA'], 'pushes to Kafka', ({ ISM_TEST_KAFKA: address }
       const [partition] = own.map((record) => record.partition)
       expect(new Set(own.map((record) => record.partition))).toEqual(new Set([partition]))
       partitions.add(partition ?? -1)
-      expect(own.map(({ value: { notification } }) => notification.message?.msgBody.text ?? notification.type)).toEqual(
-        ['NewRoom', ...Array.from({ length: 40 }, (_, n) => `message ${n}`)],
-      )
+      expect(
+        own.map(({ value: { notification } }) => notification['message']?.msgBody.text ?? notification.type),
+      ).toEqual(['NewRoom', ...Array.from({ length: 40 }, (_, n) => `message ${n}`)])
       expect(own.map(({ value }) => value.notification)).toEqual(receiver.of(person))
       for (const { key, value } of own) expect(key).toBe(value.to_user[0])
     }
@@ -92,7 +92,9 @@ describeWith(['ISM_TEST_KAFKA'], 'pushes to Kafka', ({ ISM_TEST_KAFKA: address }
     await alice.send(roomId, 'hello')
     await eventually('ISM says so', async () => {
       const { stores } = (await (await fetch(`${other.url}/health/ready`)).json()) as { stores: object[] }
-      return stores.some((store) => JSON.stringify(store).startsWith('{"name":"push:kafka","required":false,"ok":false'))
+      return stores.some((store) =>
+        JSON.stringify(store).startsWith('{"name":"push:kafka","required":false,"ok":false'),
+      )
     })
     const made = await PushTopic.create(config, 1)
     await pushed(other, 'push:kafka', 40_000)

@@ -1,6 +1,7 @@
 /** A receiver of pushes, and how far the projection that feeds it is. */
-import { eventually } from './eventually.ts'
+
 import type { WireEvent } from './event-stream.ts'
+import { eventually } from './eventually.ts'
 import { HttpReceiver } from './http-receiver.ts'
 import type { TestIsm } from './ism.ts'
 import type { Person } from './person.ts'

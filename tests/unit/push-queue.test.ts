@@ -198,7 +198,7 @@ test('whatever the receiver does, each person gets theirs in order, all but the 
         await vi.advanceTimersByTimeAsync(1_800_000)
         expect(queue.oldestSeq).toBe(Number.POSITIVE_INFINITY)
         const gone = dead.map((each) => each.push)
-        for (const user of ['a', 'b', 'c', 'd']) {
+        for (const user of ['a', 'b', 'c', 'd'] as const) {
           const wanted = audiences.flatMap((users, seq) => (users.includes(user) ? [seq] : []))
           const got = seqsFor(accepted, user)
           expect(got).toEqual([...got].sort((one, other) => one - other))
