@@ -105,7 +105,10 @@ test('a new room is pushed to each as they see it, not to who made it', async ()
   const roomId = await alice.createRoom([bob])
   await gets(bob, 1)
   expect(receiver.of(bob)).toMatchObject([
-    { type: 'NewRoom', room: { id: roomId, roomName: expect.stringMatching(/^alice/), muted: false, mutedUntil: null } },
+    {
+      type: 'NewRoom',
+      room: { id: roomId, roomName: expect.stringMatching(/^alice/), muted: false, mutedUntil: null },
+    },
   ])
   await pushed(ism)
   expect(receiver.of(alice)).toEqual([])
