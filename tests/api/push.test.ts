@@ -1,6 +1,7 @@
 /** Who gets a push, of what, and how it looks; what muting a room stops. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { metricOf } from '../support/metric.ts'
@@ -250,3 +251,25 @@ test('sending asks the database nothing more, and a page of the log is looked at
   for (const [index, name] of names.entries()) expect((after[index] ?? 0) - (before[index] ?? 0), name).toBeLessThan(30)
   expect(receiver.of(others[0] as Person).filter(({ type }) => type === 'ChatMessage')).toHaveLength(300)
 })
+
+test('a database that was away, and has forgotten who is connected, makes nobody get what they have seen', async () => {
+  const [alice, bob, carol] = await ism.people('alice', 'bob', 'carol')
+  const roomId = await alice.createRoom([bob, carol], 'Tea')
+  await connect(ism, bob)
+  await pushed(ism)
+  receiver.received.length = 0
+  const superuser = new pg.Client({ ...inject('postgres'), database: 'postgres' })
+  await superuser.connect()
+  const { database } = ism.config.postgres
+  await ism.sql.query('truncate node, presence')
+  await superuser.query(`alter database ${database} allow_connections false`)
+  await superuser.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [database])
+  await eventually('ISM says so', async () => (await fetch(`${ism.url}/health/ready`)).status === 503)
+  await superuser.query(`alter database ${database} allow_connections true`)
+  await superuser.end()
+  await eventually('it is sent', async () => (await alice.send(roomId, 'hello')).status === 200)
+  await gets(carol, 1, 12_000)
+  await pushed(ism)
+  expect(receiver.wordsOf(carol)).toEqual(['hello'])
+  expect(receiver.wordsOf(bob)).toEqual([])
+}, 60_000)
