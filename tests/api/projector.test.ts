@@ -136,6 +136,7 @@ test('one that the log has left behind stands still, says so, and goes on where 
   expect(await metricOf({ app: node }, 'ism_projection_broken', { name: 'push:http' })).toBe(1)
   const at = alice.at(`http://127.0.0.1:${node.address.port}`)
   await at.createRoom([bob], 'meanwhile')
+  expect(await status()).toMatchObject({ holder: null })
   expect(receiver.received).toEqual([])
 
   expect(await run('resume', 'push:http')).toMatchObject({

@@ -71,7 +71,7 @@ test.each([408, 425, 429, 502, 503, 504])('%i is a matter of time', async (statu
   receiver.received.length = 0
   receiver.answer = undefined
   await heard(1)
-  expect(await dead()).toEqual([])
+  expect(await metricOf(ism, 'ism_pushes_total', { target: 'push:http', outcome: 'refused' })).toBe(0)
 })
 
 test('Retry-After is waited for', async () => {

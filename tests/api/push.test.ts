@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, test } from 'vitest'
+import { holdProjection } from '../support/archive.ts'
 import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { metricOf } from '../support/metric.ts'
@@ -58,15 +59,25 @@ describe('a message', () => {
     laptop.close()
   })
 
-  it('is for the members of its moment: not for who had left, nor for who came later', async () => {
+  it.each([
+    ['all of it in one page', false],
+    ['each in a page of its own', true],
+  ])('is for the members of its moment: not for who had left, nor for who came later; %s', async (_, isApart) => {
     const [alice, bob, carol] = await ism.people('alice', 'bob', 'carol')
+    const release = isApart ? undefined : await holdProjection(ism, 'push:http')
     const roomId = await alice.createRoom([bob], 'Tea')
-    await alice.send(roomId, 'one')
-    await bob.post(`/api/rooms/${roomId}/leave`)
-    await alice.send(roomId, 'two')
-    await alice.post(`/api/rooms/${roomId}/invite/${carol.id}`)
-    await alice.post(`/api/rooms/${roomId}/invite/${bob.id}`)
-    await alice.send(roomId, 'three')
+    for (const step of [
+      () => alice.send(roomId, 'one'),
+      () => bob.post(`/api/rooms/${roomId}/leave`),
+      () => alice.send(roomId, 'two'),
+      () => alice.post(`/api/rooms/${roomId}/invite/${carol.id}`),
+      () => alice.post(`/api/rooms/${roomId}/invite/${bob.id}`),
+      () => alice.send(roomId, 'three'),
+    ]) {
+      expect((await step()).status).toBe(200)
+      if (isApart) await pushed(ism)
+    }
+    await release?.()
     await pushed(ism)
     expect(receiver.wordsOf(bob)).toEqual(['NewRoom', 'one', 'NewRoom', 'three'])
     expect(receiver.wordsOf(carol)).toEqual(['NewRoom', 'three'])
@@ -194,6 +205,8 @@ describe('a muted room', () => {
   it('until a time is muted until then', async () => {
     const [alice, bob] = await ism.people('alice', 'bob')
     const roomId = await alice.createRoom([bob], 'Tea')
+    await pushed(ism)
+    const release = await holdProjection(ism, 'push:http')
     const until = new Date(Date.now() + 3_000)
     expect((await bob.post(`/api/rooms/${roomId}/mute`, { until })).status).toBe(200)
     expect(await roomOf(bob, roomId)).toMatchObject({ muted: true, mutedUntil: until.toISOString() })
@@ -201,6 +214,7 @@ describe('a muted room', () => {
     await eventually('it is over', async () => !(await roomOf(bob, roomId)).muted)
     expect(await roomOf(bob, roomId)).toMatchObject({ mutedUntil: null })
     await alice.send(roomId, 'after')
+    await release()
     await pushed(ism)
     expect(receiver.wordsOf(bob)).toEqual(['NewRoom', 'after'])
     // Another time replaces it, and without one it is until undone.

@@ -58,6 +58,23 @@ it('of whom the killed node had a stream come when its lease has ended, and not 
   expect(receiver.of(bob)).toHaveLength(2)
 }, 60_000)
 
+it('that a killed node had taken on and was waiting with are taken on by another', async () => {
+  const nodes = [await service.node(), await service.node()]
+  const { one, others } = await pushing(nodes)
+  const [alice, bob, carol] = (await service.people(3, others)) as [Person, Person, Person]
+  const roomId = await alice.createRoom([bob, carol], 'Tea')
+  await connect(service, bob.at(one.url))
+  await pushed(service)
+  receiver.received.length = 0
+  await alice.send(roomId, 'one')
+  await eventually('carol has it', async () => receiver.of(carol).length === 1)
+  await alice.send(roomId, 'two')
+  await eventually('carol has it', async () => receiver.of(carol).length === 2)
+  await one.kill('SIGKILL')
+  await eventually('bob has them', async () => receiver.of(bob).length === 2, 16_000)
+  expect(receiver.textsOf(bob)).toEqual(['one', 'two'])
+}, 60_000)
+
 it('go on with another node when the one that pushes is killed in the middle: each at least once, in order', async () => {
   const COUNT = 1_500
   const nodes = [await service.node(), await service.node()]

@@ -19,9 +19,10 @@ export class PushReceiver extends HttpReceiver {
     return this.pushes.filter(({ to_user }) => to_user.includes(id)).map(({ notification }) => notification)
   }
 
-  /** What their messages say, in order; of other events the type. */
+  /** What their messages say, in the order in which each came first; of other events the type. */
   wordsOf(person: { id: string }): string[] {
-    return this.of(person).map(({ type, message }) => message?.msgBody.text ?? type)
+    const events = new Map(this.of(person).map((event) => [event.seq, event]))
+    return [...events.values()].map(({ type, message }) => message?.msgBody.text ?? type)
   }
 
   textsOf(person: { id: string }): string[] {
