@@ -5,7 +5,8 @@ import { oneLine } from './error-report.ts'
 export type Check = { name: string; ok: boolean; milliseconds: number; detail: string }
 
 export async function checkConnections(config: Config): Promise<Check[]> {
-  const { messages, objects, kafka } = config
+  const { messages, objects, kafka, push } = config
+  const pushTopic = kafka?.pushTopic
   const redisUrl = config.redis.url
   const { checkPostgres } = await import('../infra/postgres.ts')
   return Promise.all([
@@ -14,6 +15,8 @@ export async function checkConnections(config: Config): Promise<Check[]> {
     checkObjects(objects),
     ...(redisUrl === undefined ? [] : [timed('Redis', () => checkRedis(redisUrl))]),
     ...(kafka ? [timed('Kafka', () => checkKafka(kafka))] : []),
+    ...(kafka && pushTopic ? [timed('Kafka pushes', () => checkPushTopic(kafka, pushTopic))] : []),
+    ...(push.http ? [timed('push receiver', () => checkPushReceiver(push.http?.url ?? ''))] : []),
     timed('token issuer', () => checkIssuer(config.tokenIssuer)),
   ])
 }
@@ -31,6 +34,21 @@ async function checkRedis(url: string): Promise<string> {
 async function checkKafka(config: KafkaConfig): Promise<string> {
   const kafka = await import('../infra/kafka.ts')
   return await kafka.checkKafka(config)
+}
+
+async function checkPushTopic(config: KafkaConfig, topic: string): Promise<string> {
+  const kafka = await import('../infra/kafka.ts')
+  return await kafka.checkWrittenTopic(config, topic)
+}
+
+/** Connects only: there is no push that it could be sent. */
+async function checkPushReceiver(url: string): Promise<string> {
+  const [{ tryReceiver }, { PUSH_HTTP }] = await Promise.all([
+    import('../infra/outbound-http.ts'),
+    import('../push/push-target-http.ts'),
+  ])
+  await tryReceiver(url, PUSH_HTTP)
+  return `${new URL(url).origin} takes connections; nothing was posted`
 }
 
 async function checkObjects(config: ObjectsConfig): Promise<Check> {

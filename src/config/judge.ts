@@ -1,5 +1,5 @@
 /** Judges layers of raw values: either a whole Config, or every problem that they have, at once. */
-import type { Config, LimitsConfig, PostgresConfig, WebhookConfig } from './config.ts'
+import type { Config, LimitsConfig, PostgresConfig, PushConfig, WebhookConfig } from './config.ts'
 import type { Judgement } from './judgement.ts'
 import { judgeKafka } from './kafka.ts'
 import { type Layer, type Overlaid, overlay } from './layers.ts'
@@ -36,6 +36,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
   const objects = judgeObjectStore(judgement, options.directory)
   const kafka = judgeKafka(judgement, options.directory)
   const webhook = judgeWebhook(judgement)
+  const push = judgePush(judgement)
   const sslCa = readAuthorities(judgement, options.directory)
   judgePorts(judgement)
   if (problems.length > 0 || !issuer) return { config: undefined, problems, warnings }
@@ -67,6 +68,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
       maxPerNode: values.streams.max_per_node,
     },
     webhook,
+    push,
     kafka,
   }
   return { config, problems, warnings }
@@ -165,6 +167,17 @@ function judgeWebhook(judgement: Judgement): WebhookConfig {
   const { secrets, service_role: serviceRole, service_role_claim: serviceRoleClaim } = judgement.values.webhook_config
   if (!serviceRole) warnOfUnused(judgement, 'webhook_config.service_role_claim', 'service_role beside it')
   return { secrets, serviceRole, serviceRoleClaim }
+}
+
+function judgePush(judgement: Judgement): PushConfig {
+  const { push_notification_url: url, push_notification_access_token: accessToken } = judgement.values[TOP]
+  if (!url) warnOfUnused(judgement, 'push_notification_access_token', 'push_notification_url beside it')
+  if (!url && !judgement.values.kafka_config.push_topic)
+    warnOfUnused(judgement, 'push_max_age_seconds', 'push_notification_url or push_topic beside it')
+  return {
+    http: url === undefined ? undefined : { url, accessToken },
+    maxAgeMs: judgement.values[TOP].push_max_age_seconds * 1_000,
+  }
 }
 
 function limits({ limits: values }: Values): LimitsConfig {

@@ -22,16 +22,20 @@ export async function archived({ sql }: Pick<TestIsm, 'sql'>): Promise<void> {
   )
 }
 
-/** Another holder has the archive's lease, and does nothing with it, until the returned function is called. */
 export async function holdArchive(ism: Pick<TestIsm, 'sql'>): Promise<() => Promise<void>> {
   await archived(ism)
-  await ism.sql.query(
-    `update projection set holder = $2, lease_until = 'infinity', epoch = epoch + 1 where name = $1`,
-    [ARCHIVE, randomUUID()],
-  )
+  return holdProjection(ism, ARCHIVE)
+}
+
+/** Another holder has its lease, and does nothing with it, until the returned function is called. */
+export async function holdProjection({ sql }: Pick<TestIsm, 'sql'>, name: string): Promise<() => Promise<void>> {
+  await sql.query(`update projection set holder = $2, lease_until = 'infinity', epoch = epoch + 1 where name = $1`, [
+    name,
+    randomUUID(),
+  ])
   return async () => {
-    await ism.sql.query(`update projection set holder = null, lease_until = '-infinity' where name = $1`, [ARCHIVE])
-    await ism.sql.query("select pg_notify('ism_log', '')")
+    await sql.query(`update projection set holder = null, lease_until = '-infinity' where name = $1`, [name])
+    await sql.query("select pg_notify('ism_log', '')")
   }
 }
 

@@ -61,8 +61,8 @@ export class TestIsm {
   }
 
   /** Another node on the same database. */
-  async anotherNode(overrides: Overrides = {}): Promise<App> {
-    return startApp(merge(this.config, overrides), { logger: createLogger('silent'), migrate: false })
+  async anotherNode(overrides: Overrides = {}, logger = createLogger('silent')): Promise<App> {
+    return startApp(merge(this.config, overrides), { logger, migrate: false })
   }
 
   async stop(): Promise<void> {
@@ -101,6 +101,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
     log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
     webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
+    push: { http: undefined, maxAgeMs: 3_600_000 },
     kafka: undefined,
   }
   const config = merge(base, overrides)
