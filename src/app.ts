@@ -12,7 +12,7 @@ import { type Database, openDatabase } from './infra/postgres.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
 import { listProjections } from './log/projection.ts'
-import { Projector } from './log/projector.ts'
+import { type Projection, Projector } from './log/projector.ts'
 import { Retention } from './log/retention.ts'
 import { createSendBatches } from './log/send-batch.ts'
 import { Tail } from './log/tail.ts'
@@ -226,7 +226,7 @@ async function startLog(
     isNotified: () => postgresWakeUps.connected,
   })
   closing.push(() => authorised.stop())
-  const archive = new Projector(db, createArchive(db, store), observe, holder)
+  const projectors: Projector[] = []
   const tail = new Tail(
     db,
     {
@@ -243,7 +243,7 @@ async function startLog(
   )
   const wake = (seq?: number) => {
     tail.wake(seq)
-    archive.wake()
+    for (const projector of projectors) projector.wake()
   }
   // Also where Redis wakes: only PostgreSQL tells of changed people, and of what was appended while Redis was away.
   const postgresWakeUps = openPostgresWakeUps(config.postgres, {
@@ -273,13 +273,22 @@ async function startLog(
     wake(seq)
     redisWakeUps?.publish(seq)
   }
-  archive.start()
-  closing.push(() => archive.stop())
+  /** Whichever node has its lease works at it; what is appended from now on is for it. */
+  const project = async (projection: Projection): Promise<Projector> => {
+    const projector = new Projector(db, projection, observe, holder)
+    await projector.register()
+    projectors.push(projector)
+    projector.start()
+    closing.push(() => projector.stop())
+    return projector
+  }
+  await project(createArchive(db, store))
   return {
     currentUsers,
     authorised,
     tail,
     failed,
+    project,
     hub: new Hub(tail, config.streams, observe),
     redisWakeUps,
     transactions: createLogTransactions(db, committed),

@@ -8,7 +8,7 @@ export type Lease = {
   epoch: number
 }
 
-const LEASE_SECONDS = 5
+export const LEASE_SECONDS = 5
 
 /** A lease without a position: whoever has it does the housekeeping. */
 export const MAINTENANCE = 'maintenance'
@@ -21,26 +21,50 @@ export async function registerProjection(db: Queryable, name: string, seq: numbe
   ])
 }
 
-/** Takes the lease where it is free, or prolongs it where `holder` has it. */
+/** Takes the lease where it is free, or prolongs it where `holder` has it; nobody gets that of a broken projection. */
 export async function takeLease(db: Queryable, name: string, holder: string): Promise<Lease | undefined> {
   const [lease] = await db.query<Lease>(
     'projections.lease',
     `update projection set holder = $2, lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
       epoch = case when holder = $2 and lease_until > clock_timestamp() then epoch else epoch + 1 end
-    where name = $1 and (holder = $2 or holder is null or lease_until < clock_timestamp())
+    where name = $1 and broken_at is null and (holder = $2 or holder is null or lease_until < clock_timestamp())
     returning seq, epoch`,
     [name, holder],
   )
   return lease
 }
 
-/** Moves the position on and prolongs the lease. @returns false where another holder has taken over */
+/** Moves the position on and prolongs the lease. @returns false where another holder has taken over, or it is broken */
 export async function advance(db: Queryable, name: string, lease: Lease, seq: number): Promise<boolean> {
   const rows = await db.query(
     'projections.advance',
     `update projection set seq = $3, lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    where name = $1 and epoch = $2 and seq <= $3 returning 1`,
+    where name = $1 and epoch = $2 and seq <= $3 and broken_at is null returning 1`,
     [name, lease.epoch, seq],
+  )
+  return rows.length > 0
+}
+
+/**
+ * Marks every projection but `kept` that has not had everything up to `seq`, which goes from the log: what it would skip
+ * must not be skipped in silence.
+ */
+export async function breakProjections(db: Queryable, kept: string[], seq: number): Promise<void> {
+  await db.query(
+    'projections.break',
+    `update projection set broken_at = clock_timestamp()
+    where seq < $2 and broken_at is null and name <> all ($1::text[])`,
+    [[...kept, MAINTENANCE], seq],
+  )
+}
+
+/** A broken projection goes on after `seq`. @returns false where it is not broken, or not there */
+export async function resumeProjection(db: Queryable, name: string, seq: number): Promise<boolean> {
+  const rows = await db.query(
+    'projections.resume',
+    `update projection set seq = $2, broken_at = null, epoch = epoch + 1, holder = null, lease_until = '-infinity'
+    where name = $1 and broken_at is not null returning 1`,
+    [name, seq],
   )
   return rows.length > 0
 }
@@ -62,6 +86,8 @@ export type ProjectionStatus = {
   lagSeconds: number
   /** The node that works at it; null where none does. */
   holder: string | null
+  /** Since when events that it had not had are gone; null: it has had all of them. */
+  brokenAt: Date | null
 }
 
 /** Every projection's position beside the log's head. */
@@ -72,7 +98,7 @@ export function listProjections(db: Queryable): Promise<ProjectionStatus[]> {
       greatest((select trimmed_seq from event_log), (select e.seq from event e order by e.seq desc limit 1)) as "headSeq",
       coalesce((select greatest(0, extract(epoch from clock_timestamp() - e.logged_at)) from event e where e.seq > p.seq
         order by e.seq limit 1), 0)::float8 as "lagSeconds",
-      case when p.lease_until > clock_timestamp() then p.holder end as holder
+      case when p.lease_until > clock_timestamp() then p.holder end as holder, p.broken_at as "brokenAt"
     from projection p where p.name <> $1 order by p.name`,
     [MAINTENANCE],
   )

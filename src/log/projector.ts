@@ -2,7 +2,7 @@
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogEvent } from './event.ts'
 import { readEvents, readLogState } from './log-repository.ts'
-import { advance, type Lease, registerProjection, releaseLease, takeLease } from './projection.ts'
+import { advance, LEASE_SECONDS, type Lease, registerProjection, releaseLease, takeLease } from './projection.ts'
 
 export type Projection = {
   name: string
@@ -10,6 +10,12 @@ export type Projection = {
   apply(events: LogEvent[]): Promise<void>
   /** Without it, what is done is done for good. */
   settling?: Settling
+  /** With it, `apply` only takes the events on, and its position follows what is done. */
+  underWay?: UnderWay
+  /** A new one begins at the log's start unless it says 'head'. */
+  begins?: 'head'
+  /** How long what comes in gathers into one page. */
+  gatherMilliseconds?: number
 }
 
 /** What is done may still be lost for a while: its position is taken once that is over, and it is done again if need be. */
@@ -17,6 +23,17 @@ export type Settling = {
   readonly milliseconds: number
   /** Counts the times that what was not settled may have been lost. */
   interruptions(): number
+}
+
+export type UnderWay = {
+  /** Of what was taken on, everything up to this seq is done; Infinity where nothing is under way. */
+  doneUpTo(): number
+  /** It takes no more at present. Whoever has room again wakes the projector. */
+  isFull(): boolean
+  /** What was taken on is forgotten: another node may work at it, or it will come again. */
+  abandon(): void
+  /** Finishes what can be finished within a few seconds; nothing is taken on after it. */
+  stop(): Promise<void>
 }
 
 /** Done, but not settled. */
@@ -32,6 +49,8 @@ const IDLE_MS = 1_000
 /** Below the lease's five seconds by more than IDLE_MS, so that it is prolonged in time while there is nothing to do. */
 const FRESH_MS = 2_000
 const RETRY_MS = 1_000
+/** As long as PostgreSQL gives it; counted from the moment of asking, so that it ends here first. */
+const LEASE_MS = LEASE_SECONDS * 1_000
 /** Between two looks at the log: nothing waits for a projection, and larger pages cost less. */
 const GATHER_MS = 100
 
@@ -48,6 +67,7 @@ export class Projector {
   #wakeUp: (() => void) | undefined
   #woken = false
   #stopped = false
+  #registered = false
   #running: Promise<void> | undefined
 
   /** @param holder what this node is called, a UUID */
@@ -58,8 +78,21 @@ export class Projector {
     this.#observe = observe
   }
 
+  /** Resolves when the projection is known: what is appended from then on is for it. */
+  async register(): Promise<void> {
+    const { name, begins } = this.#projection
+    const seq = begins === 'head' ? (await readLogState(this.#db)).headSeq : 0
+    await registerProjection(this.#db, name, seq)
+    this.#registered = true
+  }
+
   start(): void {
     this.#running ??= this.#run()
+  }
+
+  /** Whether this node surely has the lease; not so for one that was frozen, until it has asked again. */
+  get isHolder(): boolean {
+    return this.#lease !== undefined && performance.now() - this.#prolongedAt < LEASE_MS
   }
 
   /** There may be something new. */
@@ -72,21 +105,24 @@ export class Projector {
     this.#stopped = true
     this.wake()
     await this.#running
+    if (this.#projection.underWay) {
+      await this.#projection.underWay.stop()
+      await this.#settle().catch(() => {})
+    }
     await releaseLease(this.#db, this.#projection.name, this.#holder).catch(() => {})
   }
 
   async #run(): Promise<void> {
-    let registered = false
+    const { gatherMilliseconds = GATHER_MS } = this.#projection
     while (!this.#stopped) {
       try {
-        if (!registered) await registerProjection(this.#db, this.#projection.name, 0)
-        registered = true
+        if (!this.#registered) await this.register()
         await this.#work()
         await this.#pause(IDLE_MS)
-        if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
+        if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, gatherMilliseconds))
       } catch (error) {
         this.#lease = undefined
-        this.#unsettled = []
+        this.#forget()
         this.#observe.projectionFailed(this.#projection.name, error)
         await this.#pause(RETRY_MS)
       }
@@ -99,7 +135,7 @@ export class Projector {
       const asked = performance.now()
       const lease = await takeLease(this.#db, this.#projection.name, this.#holder)
       // Under another epoch somebody else may have worked meanwhile.
-      if (lease?.epoch !== this.#lease?.epoch) this.#unsettled = []
+      if (lease?.epoch !== this.#lease?.epoch) this.#forget()
       this.#lease = lease
       this.#prolongedAt = asked
     }
@@ -111,6 +147,7 @@ export class Projector {
     while (!this.#stopped && (await this.#holdLease())) {
       const interruptions = this.#interruptions()
       if (this.#unsettled.some((step) => step.interruptions !== interruptions)) this.#unsettled = []
+      if (this.#projection.underWay?.isFull()) return this.#settle()
       const after = this.#unsettled.at(-1)?.seq ?? this.#lease?.seq ?? 0
       const { events, more } = await readEvents(this.#db, after, PAGE)
       const last = events.at(-1)
@@ -127,17 +164,31 @@ export class Projector {
     }
   }
 
-  /** Moves the position to the last step that cannot be lost any more. */
+  /** Moves the position up to what is done and cannot be lost any more. */
   async #settle(): Promise<void> {
-    const settledAt = performance.now() - (this.#projection.settling?.milliseconds ?? 0)
-    const settled = this.#unsettled.findLast(({ at }) => at <= settledAt)
-    if (!settled || !this.#lease || settled.interruptions !== this.#interruptions()) return
+    const settled = this.#settledSeq()
+    if (settled === undefined || !this.#lease || settled <= this.#lease.seq) return
     const { epoch } = this.#lease
     const asked = performance.now()
-    const isOurs = await advance(this.#db, this.#projection.name, this.#lease, settled.seq)
-    this.#lease = isOurs ? { seq: settled.seq, epoch } : undefined
-    this.#unsettled = isOurs ? this.#unsettled.filter(({ seq }) => seq > settled.seq) : []
+    const isOurs = await advance(this.#db, this.#projection.name, this.#lease, settled)
+    this.#lease = isOurs ? { seq: settled, epoch } : undefined
+    if (isOurs) this.#unsettled = this.#unsettled.filter(({ seq }) => seq > settled)
+    else this.#forget()
     this.#prolongedAt = asked
+  }
+
+  #settledSeq(): number | undefined {
+    const { underWay, settling } = this.#projection
+    if (underWay) return Math.min(underWay.doneUpTo(), this.#unsettled.at(-1)?.seq ?? 0)
+    const settledAt = performance.now() - (settling?.milliseconds ?? 0)
+    const settled = this.#unsettled.findLast(({ at }) => at <= settledAt)
+    return settled?.interruptions === this.#interruptions() ? settled.seq : undefined
+  }
+
+  /** What was taken on without its position is read again, here or elsewhere. */
+  #forget(): void {
+    this.#unsettled = []
+    this.#projection.underWay?.abandon()
   }
 
   #interruptions(): number {

@@ -1,5 +1,6 @@
 /** Retention: partitions made ahead, the log cut by size or age, and its oldest part dropped once all else has it. */
 import type { Database, Queryable } from '../infra/postgres.ts'
+import { breakProjections } from './projection.ts'
 import type { LogTransactions } from './transaction.ts'
 
 export type RetentionOptions = {
@@ -84,8 +85,9 @@ export class Retention {
   }
 
   /** Before the events go, so that who needs one of them is told to reload. */
-  async #markTrimmed({ to, lastLoggedAt }: Partition): Promise<void> {
+  async #markTrimmed({ to, lastSeq, lastLoggedAt }: Partition): Promise<void> {
     await this.#transactions.run(async (transaction) => {
+      if (lastSeq !== null) await breakProjections(transaction, [this.#options.archive], lastSeq)
       await transaction.query(
         'retention.mark',
         `update event_log set trimmed_seq = greatest(trimmed_seq, $1::bigint - 1), trimmed_at = greatest(trimmed_at, $2)`,

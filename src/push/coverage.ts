@@ -1,0 +1,167 @@
+/** Who had a stream: whoever had none gets the push at once, whoever is covered by a lease is looked at when it ended. */
+import { errorCode, type Queryable } from '../infra/postgres.ts'
+import type { LogEvent } from '../log/event.ts'
+import { isUnavailable } from '../shared/app-error.ts'
+import type { Addressed } from './audience.ts'
+import { findLeases, readEventsAt } from './push-repository.ts'
+
+/** An event and who gets it, each list the same array for the same people. */
+export type Decided = { event: LogEvent; users: readonly string[] }
+
+export type CoverageObserver = { coverageFailed(error: unknown): void }
+
+/** The bodies of events stay in the log meanwhile: that somebody covered needs one after all is rare. */
+type WaitingEvent = { seq: number; users: readonly string[]; except: string | null }
+
+type WaitingPage = {
+  events: WaitingEvent[]
+  people: Set<string>
+  /** The last lease that covers one of them, by PostgreSQL's clock. */
+  until: number
+  /** The same by this process's monotonic clock; a timer that comes too early is set again. */
+  dueAt: number
+}
+
+const MAX_EVENTS = 200_000
+/** Ids of people in the lists of waiting events. */
+const MAX_IDS = 2_000_000
+const EVENTS_AT_ONCE = 250
+const RETRY_MS = 1_000
+
+export class Coverage {
+  readonly #db: Queryable
+  readonly #decide: (decided: Decided[]) => void
+  readonly #observe: CoverageObserver
+  /** In the log's order: a later page is never decided before an earlier one. */
+  #waiting: WaitingPage[] = []
+  /** In how many of the waiting pages somebody is: what comes for them waits behind. */
+  readonly #waitedFor = new Map<string, number>()
+  #events = 0
+  #ids = 0
+  #timer: NodeJS.Timeout | undefined
+  #deciding: Promise<void> | undefined
+  /** Counts how often all was forgotten: what was asked before that is of no use after it. */
+  #round = 0
+  /** PostgreSQL's clock, less this process's monotonic one. */
+  #clock = Date.now() - performance.now()
+
+  /** @param decide gets, in each person's order, what they get; sooner or later everything that was asked */
+  constructor(db: Queryable, decide: (decided: Decided[]) => void, observe: CoverageObserver) {
+    this.#db = db
+    this.#decide = decide
+    this.#observe = observe
+  }
+
+  /** In milliseconds since 1970 by PostgreSQL's clock. */
+  now(): number {
+    return this.#clock + performance.now()
+  }
+
+  get isFull(): boolean {
+    return this.#events >= MAX_EVENTS || this.#ids >= MAX_IDS
+  }
+
+  /** The oldest event that is waited with; Infinity where there is none. */
+  get oldestSeq(): number {
+    return this.#waiting[0]?.events[0]?.seq ?? Number.POSITIVE_INFINITY
+  }
+
+  /** One page at a time, in the log's order. */
+  async ask(addressed: Addressed[]): Promise<void> {
+    const round = this.#round
+    const people = new Set<string>()
+    for (const users of new Set(addressed.map((each) => each.users))) for (const user of users) people.add(user)
+    if (people.size === 0) return
+    const leases = await this.#leases(people)
+    if (round !== this.#round) return
+    const covered = new Set(leases.covered)
+    const parts = new Map<readonly string[], { gets: readonly string[]; waits: readonly string[] }>()
+    const decided: Decided[] = []
+    const page: WaitingPage = { events: [], people: new Set(), until: leases.until, dueAt: 0 }
+    for (const { event, users, except } of addressed) {
+      let part = parts.get(users)
+      if (!part) {
+        part = partition(users, (user) => covered.has(user) || this.#waitedFor.has(user))
+        parts.set(users, part)
+        this.#ids += part.waits.length
+        for (const user of part.waits) page.people.add(user)
+      }
+      const gets = without(part.gets, except, covered)
+      if (gets.length > 0) decided.push({ event, users: gets })
+      if (part.waits.length > 0) page.events.push({ seq: event.seq, users: part.waits, except })
+    }
+    if (decided.length > 0) this.#decide(decided)
+    if (page.events.length > 0) this.#wait(page, leases.now)
+  }
+
+  forget(): void {
+    this.#round++
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#deciding = undefined
+    this.#waiting = []
+    this.#waitedFor.clear()
+    this.#events = 0
+    this.#ids = 0
+  }
+
+  async #leases(people: Set<string>) {
+    const leases = await findLeases(this.#db, [...people])
+    this.#clock = leases.now - performance.now()
+    return leases
+  }
+
+  #wait(page: WaitingPage, now: number): void {
+    page.dueAt = performance.now() + Math.max(0, page.until - now)
+    for (const user of page.people) this.#waitedFor.set(user, (this.#waitedFor.get(user) ?? 0) + 1)
+    this.#events += page.events.length
+    this.#waiting.push(page)
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    const [page] = this.#waiting
+    if (!page || this.#timer || this.#deciding) return
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        const round = this.#round
+        this.#deciding = this.#decideDue(round).finally(() => {
+          if (round !== this.#round) return
+          this.#deciding = undefined
+          this.#schedule()
+        })
+      },
+      Math.max(1, page.dueAt - performance.now()),
+    )
+    this.#timer.unref()
+  }
+
+  async #decideDue(round: number): Promise<void> {
+    try {
+      for (let [page] = this.#waiting; page && page.dueAt <= performance.now(); [page] = this.#waiting) {
+        const isDecided = await this.#decidePage(page, round)
+        if (round !== this.#round) return
+        if (isDecided) this.#done(page)
+      }
+    } catch (error) {
+      if (round !== this.#round) return
+      this.#observe.coverageFailed(error)
+      const [page] = this.#waiting
+      if (page) page.dueAt = performance.now() + RETRY_MS
+    }
+  }
+
+  /** @returns false where its leases have not ended yet by PostgreSQL's clock */
+  async #decidePage(page: WaitingPage, round: number): Promise<boolean> {
+    const { now, covered } = await this.#leases(page.people)
+    if (now <= page.until) {
+      page.dueAt = performance.now() + (page.until - now) + 1
+      return false
+    }
+    for (const user of covered) page.people.delete(user)
+    return true
+  }
+
+  #done(page: WaitingPage): void {}
+}
