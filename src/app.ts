@@ -114,6 +114,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(closeStore)
   const holder = randomUUID()
   const log = await startLog(config, db, observe, store, holder, closing)
+  const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
   const images = new RoomImages(db, log.transactions, objects, urls)
@@ -194,7 +195,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    await Promise.all([drained, log.hub.close()])
+    await Promise.all([drained, log.hub.close(), webhooks.stop()])
     await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
   records?.start(createRecordIntake(log.notifications, observe))
@@ -295,6 +296,33 @@ async function startLog(
     batches: createSendBatches(db, observe, committed),
     notifications: createNotificationLog(db, committed),
   }
+}
+
+/** A projection for each receiver. They stop side by side, so that slow ones do not add up. */
+async function startWebhooks(
+  { webhooks }: Config,
+  db: Database,
+  observe: Observations,
+  { tail, project }: { tail: Tail; project(projection: Projection): Promise<Projector> },
+): Promise<{ stop(): Promise<unknown> }> {
+  if (webhooks.length === 0) return { stop: async () => {} }
+  const [{ createReceiver }, { createWebhookProjection }] = await Promise.all([
+    import('./webhooks/receiver.ts'),
+    import('./webhooks/webhook-projection.ts'),
+  ])
+  const projections: Projection[] = []
+  for (const webhook of webhooks) {
+    let projector: Projector | undefined
+    const projection = createWebhookProjection(db, webhook, createReceiver(webhook), {
+      epoch: tail.epoch,
+      mayDeliver: () => projector?.isHolder === true,
+      drained: () => projector?.wake(),
+      observe,
+    })
+    projector = await project(projection)
+    projections.push(projection)
+  }
+  return { stop: () => Promise.all(projections.map(({ underWay }) => underWay?.stop())) }
 }
 
 /** Tells the other nodes who is connected here, and how far the tail is. */

@@ -13,6 +13,7 @@ import { addSendNotification } from './send-notification.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
 import { addToken } from './token.ts'
+import { addWebhooks } from './webhooks.ts'
 import { addWorker } from './worker.ts'
 
 const PACKAGE = new URL('../../package.json', import.meta.url)
@@ -55,7 +56,7 @@ function createProgram(io: Io): Command {
       'after',
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
-  const subcommands = [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addSendNotification]
+  const subcommands = [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addSendNotification, addWebhooks]
   for (const add of [...subcommands, addInit, addToken, addWorker]) add(program, io)
   return program
 }

@@ -16,6 +16,8 @@ export type Projection = {
   begins?: 'head'
   /** How long what comes in gathers into one page. */
   gatherMilliseconds?: number
+  /** Most events of one page. */
+  pageEvents?: number
 }
 
 /** What is done may still be lost for a while: its position is taken once that is over, and it is done again if need be. */
@@ -149,7 +151,7 @@ export class Projector {
       if (this.#unsettled.some((step) => step.interruptions !== interruptions)) this.#unsettled = []
       if (this.#projection.underWay?.isFull()) return this.#settle()
       const after = this.#unsettled.at(-1)?.seq ?? this.#lease?.seq ?? 0
-      const { events, more } = await readEvents(this.#db, after, PAGE)
+      const { events, more } = await readEvents(this.#db, after, this.#projection.pageEvents ?? PAGE)
       const last = events.at(-1)
       if (last) {
         await this.#projection.apply(events)

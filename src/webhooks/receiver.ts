@@ -1,24 +1,16 @@
-/** One attempt to deliver a message to a receiver, and what it came to. */
+/** One attempt to deliver a message to a receiver, and what the receiver made of it. */
 import { readFileSync } from 'node:fs'
 import type { WebhookReceiver } from '../config/config.ts'
+import { type Answer, judgeStatus } from '../deliveries/answer.ts'
 import { createOutboundHttp } from '../infra/outbound-http.ts'
 import { sign } from '../notifications/webhook-signature.ts'
 import type { WebhookMessage } from './webhook-message.ts'
 
-export type Outcome =
-  | { kind: 'delivered' }
-  /** It does not want this message; another try may change that, or not. */
-  | { kind: 'refused'; reason: string }
-  /** It is not there, or wants less at present: nothing is known of this message. */
-  | { kind: 'unanswered'; reason: string; retryAfterSeconds?: number | undefined }
-
 export type Receiver = {
-  deliver(message: WebhookMessage, signal?: AbortSignal): Promise<Outcome>
+  deliver(message: WebhookMessage, signal?: AbortSignal): Promise<Answer>
   close(): Promise<void>
 }
 
-/** It may be there again, or want more again, in a while. */
-const LATER = new Set([408, 425, 429, 502, 503, 504])
 /** So much of an answer is read, so that its connection can serve the next request. */
 const MAX_ANSWER_BYTES = 64 * 1024
 
@@ -37,12 +29,9 @@ export function createReceiver({ url, secrets, allowPrivate, timeoutMs }: Webhoo
         'webhook-signature': secrets.map((secret) => sign(secret, id, timestamp, body)).join(' '),
       }
       try {
-        const { status, retryAfterSeconds } = await http.post(url, headers, body, signal)
-        if (status >= 200 && status < 300) return { kind: 'delivered' }
-        const reason = `answered ${status}`
-        return LATER.has(status) ? { kind: 'unanswered', reason, retryAfterSeconds } : { kind: 'refused', reason }
+        return judgeStatus(await http.post(url, headers, body, signal))
       } catch (error) {
-        return { kind: 'unanswered', reason: error instanceof Error ? error.message : String(error) }
+        return { outcome: 'unanswered', reason: error instanceof Error ? error.message : String(error) }
       }
     },
     close: () => http.close(),

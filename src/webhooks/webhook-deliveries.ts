@@ -1,9 +1,10 @@
 /** Delivers a webhook's events: rooms side by side, each in its order, tried again until taken or given up. */
+import type { Answer } from '../deliveries/answer.ts'
 import { type BackOff, backOffMs } from '../deliveries/back-off.ts'
 import type { LogEvent } from '../log/event.ts'
 import type { UnderWay } from '../log/projector.ts'
 import { createInOrder, type Place } from './in-order.ts'
-import type { Outcome, Receiver } from './receiver.ts'
+import type { Receiver } from './receiver.ts'
 import { type WebhookMessage, webhookMessage } from './webhook-message.ts'
 
 export type DeliveryObserver = {
@@ -40,7 +41,6 @@ const BACK_OFF: BackOff = { firstMs: 500, maxMs: 30_000 }
 export const MAX_REFUSALS = 8
 /** Requests at a time. So many without an answer in a row, and the receiver counts as down: then one at a time. */
 export const AT_ONCE = 16
-const MAX_RETRY_AFTER_SECONDS = 300
 /** What is held in memory, before the page of the log that goes past it. */
 const MAX_EVENTS = 2_000
 const MAX_BYTES = 16 * 1024 * 1024
@@ -56,6 +56,7 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
   let unansweredInRow = 0
   let pausedUntil = 0
   let isStopped = false
+  let stopped: Promise<void> | undefined
   let idle = () => {}
 
   /** All that is forgotten when it is abandoned. */
@@ -96,8 +97,8 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
     const { event } = place.item
     const message = webhookMessage(event, epoch)
     try {
-      const outcome = await receiver.deliver(message, mine.giveUp.signal)
-      if (mine === work) await judge(place, message, outcome)
+      const answer = await receiver.deliver(message, mine.giveUp.signal)
+      if (mine === work) await judge(place, message, answer)
     } finally {
       running--
       if (running === 0) idle()
@@ -105,31 +106,29 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
     }
   }
 
-  async function judge(place: Place<Delivery>, message: WebhookMessage, outcome: Outcome): Promise<void> {
+  async function judge(place: Place<Delivery>, message: WebhookMessage, answer: Answer): Promise<void> {
     const delivery = place.item
-    if (outcome.kind === 'unanswered') {
+    if (answer.outcome === 'unanswered') {
       if (isStopped) return
-      observe.webhookUnanswered(name, outcome.reason)
+      observe.webhookUnanswered(name, answer.reason)
       unansweredInRow++
-      const { retryAfterSeconds = 0 } = outcome
-      const asked = Math.min(retryAfterSeconds, MAX_RETRY_AFTER_SECONDS) * 1_000
-      const pause = Math.max(asked, isDown() ? backOffMs(unansweredInRow - AT_ONCE + 1, backOff) : 0)
-      pausedUntil = Math.max(pausedUntil, performance.now() + pause)
+      const pause = isDown() ? backOffMs(unansweredInRow - AT_ONCE + 1, backOff) : 0
+      pausedUntil = Math.max(pausedUntil, performance.now() + Math.max(pause, answer.retryAfterMs ?? 0))
       wait(place, backOffMs(++delivery.unanswered, backOff))
       return
     }
     if (isDown()) hurry()
     unansweredInRow = 0
     delivery.unanswered = 0
-    if (outcome.kind === 'delivered') {
+    if (answer.outcome === 'accepted') {
       observe.webhookDelivered(name)
       finish(place)
       return
     }
-    observe.webhookRefused(name, outcome.reason)
+    observe.webhookRefused(name, answer.reason)
     delivery.refusals++
     if (delivery.refusals < MAX_REFUSALS) wait(place, backOffMs(delivery.refusals, backOff))
-    else await bury(place, message, outcome.reason)
+    else await bury(place, message, answer.reason)
   }
 
   async function bury(place: Place<Delivery>, message: WebhookMessage, reason: string): Promise<void> {
@@ -182,6 +181,17 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
     work = newWork()
   }
 
+  /** What is on its way may still arrive. */
+  async function stop(): Promise<void> {
+    isStopped = true
+    for (const timer of work.waiting.values()) clearTimeout(timer)
+    clearTimeout(work.looking)
+    const deadline = setTimeout(() => work.giveUp.abort(), STOP_MS)
+    if (running > 0) await new Promise<void>((resolve) => (idle = resolve))
+    clearTimeout(deadline)
+    await receiver.close()
+  }
+
   return {
     isFull,
     abandon,
@@ -199,19 +209,9 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
       const [oldest] = work.pending.keys()
       return oldest === undefined ? Number.POSITIVE_INFINITY : oldest - 1
     },
-    async stop() {
-      isStopped = true
-      const finished = new Promise<void>((resolve) => {
-        idle = resolve
-        if (running === 0) resolve()
-      })
-      const deadline = setTimeout(() => work.giveUp.abort(), STOP_MS)
-      await finished
-      clearTimeout(deadline)
-      // Its position is still to be read: what is pending stays so.
-      for (const timer of work.waiting.values()) clearTimeout(timer)
-      clearTimeout(work.looking)
-      await receiver.close()
+    stop() {
+      stopped ??= stop()
+      return stopped
     },
   }
 }
