@@ -58,9 +58,3 @@ export function listDeadDeliveries(
 export async function deleteDeadDeliveries(db: Queryable, ids: number[]): Promise<void> {
   await db.query('dead-deliveries.delete', 'delete from dead_delivery where id = any($1::bigint[])', [ids])
 }
-
-/** @returns how many there were */
-export async function deleteDeadDeliveriesOf(db: Queryable, target: string): Promise<number> {
-  const rows = await db.query('dead-deliveries.forget', 'delete from dead_delivery where target = $1 returning 1', [target])
-  return rows.length
-}
