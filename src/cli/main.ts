@@ -56,7 +56,15 @@ function createProgram(io: Io): Command {
       'after',
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
-  const subcommands = [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addSendNotification, addWebhooks]
+  const subcommands = [
+    addServe,
+    addMigrate,
+    addInitKeyspace,
+    addCheckConfig,
+    addStatus,
+    addSendNotification,
+    addWebhooks,
+  ]
   for (const add of [...subcommands, addInit, addToken, addWorker]) add(program, io)
   return program
 }

@@ -20,7 +20,7 @@ Each layer overrides what the ones before it say:
    A variable and its \`_FILE\` together are refused;
 5. options of the command line.
 
-A list of tables such as `[[webhooks]]` is overridden as a whole; its variable holds a list of objects in JSON.
+A list of tables such as \`[[webhooks]]\` is overridden as a whole; its variable holds a list of objects in JSON.
 
 In a variable, lists have commas between their items. Numbers may stand in quotes in a file. Relative paths
 are relative to the working directory. Unknown keys are refused, and so is an unknown \`ISM_\` variable that
@@ -78,7 +78,9 @@ export function template(): string {
       const head = name === TOP ? [] : [`# ${section.doc}`, `${isWhole ? '' : '# '}[${name}]`]
       return [...head, ...templateEntries(section, isOpen)].join('\n')
     })
-  const lists = [...LISTED].map(([name, list]) => [`# ${list.doc}`, `# [[${name}]]`, ...templateEntries(list, false)].join('\n'))
+  const lists = [...LISTED].map(([name, list]) =>
+    [`# ${list.doc}`, `# [[${name}]]`, ...templateEntries(list, false)].join('\n'),
+  )
   const introduction = [
     '# Configuration of ISM. "#:" explains the key below it; a key behind "# " may be left out and shows its default',
     '# or an example.',

@@ -60,7 +60,13 @@ function addEntry(result: Overlaid, layer: Layer, name: string, content: unknown
 function addList({ lists, problems }: Overlaid, layer: Layer, name: string, content: unknown): void {
   const source = layer.sources?.[name] ?? layer.source
   if (Array.isArray(content) && content.every(isTable)) lists.set(name, { tables: content, source })
-  else problems.push({ key: name, source, problem: 'is no list of tables', expected: `[[${name}]] for each, its keys below` })
+  else
+    problems.push({
+      key: name,
+      source,
+      problem: 'is no list of tables',
+      expected: `[[${name}]] for each, its keys below`,
+    })
 }
 
 function addSection(result: Overlaid, layer: Layer, name: string, section: Section, table: Record<string, unknown>) {

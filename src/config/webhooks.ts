@@ -39,7 +39,12 @@ export function judgeWebhooks(
     if (sameUrl !== undefined) {
       report(problems, 'url', `is also that of ${sameUrl}`, 'one entry for each receiver, with all of its events')
     } else if (sameName !== undefined) {
-      report(problems, 'name', `is also that of ${sameName}`, 'a name of its own; unless given it is the host of the URL')
+      report(
+        problems,
+        'name',
+        `is also that of ${sameName}`,
+        'a name of its own; unless given it is the host of the URL',
+      )
     }
     placeOfUrl.set(href, place)
     placeOfName.set(name, place)

@@ -1,4 +1,5 @@
 /** Delivers a webhook's events: rooms side by side, each in its order, tried again until taken or given up. */
+import { setMaxListeners } from 'node:events'
 import type { Answer } from '../deliveries/answer.ts'
 import { type BackOff, backOffMs } from '../deliveries/back-off.ts'
 import type { LogEvent } from '../log/event.ts'
@@ -61,6 +62,8 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
 
   /** All that is forgotten when it is abandoned. */
   function newWork() {
+    const giveUp = new AbortController()
+    setMaxListeners(AT_ONCE, giveUp.signal)
     return {
       order: createInOrder<Delivery>(),
       /** By seq, which rises. */
@@ -69,7 +72,7 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
       ready: [] as Place<Delivery>[],
       waiting: new Map<Place<Delivery>, NodeJS.Timeout>(),
       looking: undefined as NodeJS.Timeout | undefined,
-      giveUp: new AbortController(),
+      giveUp,
     }
   }
 

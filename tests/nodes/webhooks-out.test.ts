@@ -55,7 +55,9 @@ test('everything at least once, in order a room, under the same id when it comes
   await Promise.all(
     rooms.map(async (room, n) => {
       for (let turn = 0; turn < SENDS_EACH; turn++) {
-        const { messageId } = expectOk(await (people[n % people.length] ?? people[0])?.send(room, `${n}, ${turn}`) as never)
+        const { messageId } = expectOk(
+          (await (people[n % people.length] ?? people[0])?.send(room, `${n}, ${turn}`)) as never,
+        )
         sent.get(room)?.push(messageId)
       }
     }),

@@ -12,7 +12,9 @@ import { createDatabase } from './database.ts'
 import { createSigningKey, IssuerServer, type SigningKey, sign } from './issuer-server.ts'
 import { Person } from './person.ts'
 
-type Overrides = { [Section in keyof Config]?: Config[Section] extends unknown[] ? Config[Section] : Partial<Config[Section]> }
+type Overrides = {
+  [Section in keyof Config]?: Config[Section] extends unknown[] ? Config[Section] : Partial<Config[Section]>
+}
 
 export class TestIsm {
   readonly app: App

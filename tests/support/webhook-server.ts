@@ -25,7 +25,7 @@ export class WebhookServer {
   readonly deliveries: Delivery[] = []
   /** What no secret verified. */
   readonly forged: Received[] = []
-  /** 0 where it answers by itself; 204 unless set. */
+  /** The status; where it answers by itself, what it answered. */
   answering: (message: Message, res: ServerResponse) => number | Promise<number> = () => 204
 
   constructor(name: string) {
@@ -36,11 +36,12 @@ export class WebhookServer {
         message = new Webhook(this.secret).verify(received.body, received.headers as Record<string, string>) as Message
       } catch {
         this.forged.push(received)
-        return res.writeHead(401).end()
+        res.writeHead(401).end()
+        return
       }
       const status = await this.answering(message, res)
       this.deliveries.push({ ...message, id: String(received.headers['webhook-id']), status, received })
-      if (status !== 0) res.writeHead(status).end()
+      if (!res.headersSent) res.writeHead(status).end()
     }
   }
 

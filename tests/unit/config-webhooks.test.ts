@@ -116,12 +116,20 @@ describe('is refused', () => {
       [{ ...GOOD, events: ['NewRoom', 'ChatMesage'] }],
       ['webhooks[1].events: item 2 is none of the possible values (did you mean "ChatMessage"?)'],
     ],
-    ['the internal kind', [{ ...GOOD, events: ['RoomDeleted'] }], [expect.stringMatching(/^webhooks\[1\]\.events: item 1/)]],
+    [
+      'the internal kind',
+      [{ ...GOOD, events: ['RoomDeleted'] }],
+      [expect.stringMatching(/^webhooks\[1\]\.events: item 1/)],
+    ],
     ['no kind', [{ ...GOOD, events: [] }], ['webhooks[1].events: is empty']],
     ['kinds that are no list', [{ ...GOOD, events: true }], ['webhooks[1].events: is true or false, not a list']],
     ['no secret', [{ ...GOOD, secret: [] }], ['webhooks[1].secret: is empty']],
     ['a short secret', [{ ...GOOD, secret: 'whsec_c2hvcnQ=' }], ['webhooks[1].secret: item 1 has 5 bytes']],
-    ['another secret', [{ ...GOOD, secret: [SECRET, 'HIDDEN'] }], ['webhooks[1].secret: item 2 does not begin with "whsec_"']],
+    [
+      'another secret',
+      [{ ...GOOD, secret: [SECRET, 'HIDDEN'] }],
+      ['webhooks[1].secret: item 2 does not begin with "whsec_"'],
+    ],
     ['no URL', [{ ...GOOD, url: 'HIDDEN' }], ['webhooks[1].url: is no URL']],
     [
       'another scheme',
@@ -135,7 +143,11 @@ describe('is refused', () => {
     ],
     ['a name with blanks', [{ ...GOOD, name: 'a b' }], ['webhooks[1].name: has a character that is not allowed']],
     ['a time-out of nothing', [{ ...GOOD, timeout: 0 }], ['webhooks[1].timeout: is out of range: 0']],
-    ['allow_private = "maybe"', [{ ...GOOD, allow_private: 'maybe' }], ['webhooks[1].allow_private: is neither true nor false']],
+    [
+      'allow_private = "maybe"',
+      [{ ...GOOD, allow_private: 'maybe' }],
+      ['webhooks[1].allow_private: is neither true nor false'],
+    ],
     [
       'the same URL twice',
       [GOOD, { ...GOOD, name: 'other', url: 'HTTPS://BACKEND.example:443/hook?key=HIDDEN' }],
@@ -166,13 +178,16 @@ describe('is refused', () => {
     expect(problemsOf(webhooks)).toEqual(problems)
   })
 
-  test.each(['http://127.0.0.1/', 'http://2130706433/', 'https://[::1]/', 'http://localhost:80/', 'https://192.168.1.1/'])(
-    '%s without allow_private',
-    (url) => {
-      expect(problemsOf([{ ...GOOD, url }])).toEqual(['webhooks[1].url: names an address that is not public'])
-      expect(accepted([{ ...GOOD, url, allow_private: true }]).warnings).toEqual([])
-    },
-  )
+  test.each([
+    'http://127.0.0.1/',
+    'http://2130706433/',
+    'https://[::1]/',
+    'http://localhost:80/',
+    'https://192.168.1.1/',
+  ])('%s without allow_private', (url) => {
+    expect(problemsOf([{ ...GOOD, url }])).toEqual(['webhooks[1].url: names an address that is not public'])
+    expect(accepted([{ ...GOOD, url, allow_private: true }]).warnings).toEqual([])
+  })
 })
 
 test('without encryption to a public address is warned of', () => {

@@ -1,5 +1,6 @@
 /** Requests to receivers that others name: where they may go, how long, how much. */
-import type dns from 'node:dns'
+import { lookup } from 'node:dns'
+import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
@@ -36,7 +37,10 @@ afterEach(async () => {
 })
 
 function outbound(options: Partial<OutboundOptions> = {}): OutboundHttp {
-  const http = createOutboundHttp({ allowPrivate: true, timeoutMs: 5_000, maxResponseBytes: 1_024, ...options }, resolve)
+  const http = createOutboundHttp(
+    { allowPrivate: true, timeoutMs: 5_000, maxResponseBytes: 1_024, ...options },
+    resolve,
+  )
   open.push(http)
   return http
 }
@@ -159,9 +163,10 @@ test('of a huge answer little is read', async () => {
     receiver.answer = async (_, res) => {
       res.writeHead(200).on('close', resolve)
       const piece = Buffer.alloc(64 * 1024)
+      const closed = once(res, 'close')
       while (!res.destroyed && written < 1024 * 1024 * 1024) {
         written += piece.length
-        if (!res.write(piece)) await new Promise<void>((go) => res.once('drain', go).once('close', () => go()))
+        if (!res.write(piece)) await Promise.race([once(res, 'drain'), closed])
       }
     }
   })

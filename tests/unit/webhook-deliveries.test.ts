@@ -43,9 +43,14 @@ beforeEach(() => {
         const seq = Number(id.split('_').at(-1))
         mostAtOnce = Math.max(mostAtOnce, ++atOnce)
         const answer = await new Promise<Answer>((resolve) => {
-          tries.push({ seq, at: performance.now(), answer: resolve, signal })
-          signal?.addEventListener('abort', () => resolve({ outcome: 'unanswered', reason: 'given up' }))
-          void Promise.resolve(answering(seq, triesOf(seq))).then((given) => given && resolve(given))
+          const giveUp = () => resolve({ outcome: 'unanswered', reason: 'given up' })
+          const answer = (given: Answer) => {
+            signal?.removeEventListener('abort', giveUp)
+            resolve(given)
+          }
+          signal?.addEventListener('abort', giveUp)
+          tries.push({ seq, at: performance.now(), answer, signal })
+          void Promise.resolve(answering(seq, triesOf(seq))).then((given) => given && answer(given))
         })
         atOnce--
         return answer
@@ -152,9 +157,10 @@ describe('a receiver that is not there', () => {
   })
 
   test('is left alone for as long as it asks', async () => {
-    answering = (_, nth) => (nth === 1 ? { outcome: 'unanswered', reason: 'answered 429', retryAfterMs: 300 } : ACCEPTED)
+    answering = () =>
+      tries.length === 1 ? { outcome: 'unanswered', reason: 'answered 429', retryAfterMs: 300 } : ACCEPTED
     deliveries.add([message(1, 'room')])
-    await eventually('it was asked', async () => tries.length === 1)
+    await eventually('it was asked', async () => observed.mock.calls.length === 1)
     deliveries.add([message(2, 'other')])
     await allDone()
     expect((tries[1]?.at ?? 0) - (tries[0]?.at ?? 0)).toBeGreaterThan(290)
