@@ -10,12 +10,14 @@ export type SubcommandText = {
   exitCodes: readonly [string, string, string]
 }
 
-export function addSubcommand(program: Command, usage: string, text: SubcommandText): Command {
-  const command = program.command(usage).summary(text.summary).description(text.description)
+/** `parent`: the program, or a command that only gathers others. */
+export function addSubcommand(parent: Command, usage: string, text: SubcommandText): Command {
+  const command = parent.command(usage).summary(text.summary).description(text.description)
   const width = Math.max(...text.examples.map(([commandLine]) => commandLine.length))
   const examples = text.examples.map(([commandLine, meaning]) => `  ${commandLine.padEnd(width)}  ${meaning}`)
   const exitCodes = text.exitCodes.map((meaning, code) => `  ${code}  ${meaning}`)
   command.addHelpText('after', ['', 'Examples:', ...examples, '', 'Exit codes:', ...exitCodes].join('\n'))
   // Stands behind the message, on the same line.
-  return command.showHelpAfterError(` (see ism ${command.name()} --help)`)
+  const name = parent.parent ? `${parent.name()} ${command.name()}` : command.name()
+  return command.showHelpAfterError(` (see ism ${name} --help)`)
 }

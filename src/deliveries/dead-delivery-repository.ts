@@ -58,3 +58,7 @@ export function listDeadDeliveries(
 export async function deleteDeadDeliveries(db: Queryable, ids: number[]): Promise<void> {
   await db.query('dead-deliveries.delete', 'delete from dead_delivery where id = any($1::bigint[])', [ids])
 }
+
+export async function discardDeadDeliveries(db: Queryable, target: string): Promise<void> {
+  await db.query('dead-deliveries.discard', 'delete from dead_delivery where target = $1', [target])
+}
