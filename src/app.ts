@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createTokenVerifier } from './auth/token-verifier.ts'
 import type { Config } from './config/config.ts'
+import { countDeadDeliveries } from './deliveries/dead-delivery-repository.ts'
 import { authentication, streamAuthentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
@@ -11,7 +12,7 @@ import { limited } from './infra/limited.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
-import { listProjections } from './log/projection.ts'
+import { listBroken, listProjections } from './log/projection.ts'
 import { type Projection, Projector } from './log/projector.ts'
 import { Retention } from './log/retention.ts'
 import { createSendBatches } from './log/send-batch.ts'
@@ -37,6 +38,7 @@ import { NodePresence } from './presence/node-presence.ts'
 import { reapNodes } from './presence/node-repository.ts'
 import { presenceHandlers } from './presence/presence-handlers.ts'
 import { PresenceService } from './presence/presence-service.ts'
+import { createPushProjection } from './push/push-projection.ts'
 import { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import { RelationshipService } from './relationships/relationship-service.ts'
 import { ReadStates } from './rooms/read-states.ts'
@@ -48,7 +50,7 @@ import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
+import { openMessageStore, openObjectStore, openPushTargets, openRecordSource, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -117,6 +119,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
+  const pushes = await startPushes(config, db, observe, log)
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
@@ -128,6 +131,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const readMetrics = async () => {
     // The other metrics matter most when the database is down.
     await listProjections(db).then(observe.projectionsRead, () => {})
+    await countDeadDeliveries(db).then(observe.deadDeliveriesRead, () => {})
     return observe.registry
   }
   const scrape = options.scrape ?? (async () => (await readMetrics()).metrics())
@@ -139,6 +143,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
         { name: 'objects', required: false, check: () => objects.check() },
         ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
         ...(records ? [{ name: 'kafka', required: false, check: () => records.check() }] : []),
+        ...pushes.map(({ name, check }) => ({ name, required: false, check })),
       ],
       { token: config.metrics.token, scrape },
     ),
@@ -177,7 +182,13 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     }),
   }
   startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
-  startMaintenance(config, db, observe, { transactions: log.transactions, images, tickets }, closing)
+  startMaintenance(
+    config,
+    db,
+    observe,
+    { transactions: log.transactions, images, tickets, projections: log.projections },
+    closing,
+  )
 
   const metrics = await serveMetrics(config.metrics, scrape)
   if (metrics) closing.push(() => metrics.close())
@@ -228,6 +239,7 @@ async function startLog(
   })
   closing.push(() => authorised.stop())
   const projectors: Projector[] = []
+  const projections: string[] = []
   const tail = new Tail(
     db,
     {
@@ -279,6 +291,7 @@ async function startLog(
     const projector = new Projector(db, projection, observe, holder)
     await projector.register()
     projectors.push(projector)
+    projections.push(projection.name)
     projector.start()
     closing.push(() => projector.stop())
     return projector
@@ -290,6 +303,7 @@ async function startLog(
     tail,
     failed,
     project,
+    projections,
     hub: new Hub(tail, config.streams, observe),
     redisWakeUps,
     transactions: createLogTransactions(db, committed),
@@ -325,6 +339,22 @@ async function startWebhooks(
   return { stop: () => Promise.all(projections.map(({ underWay }) => underWay?.stop())) }
 }
 
+/** One projection for each place that pushes go to. */
+async function startPushes(
+  config: Config,
+  db: Database,
+  observe: Observations,
+  { tail, project }: { tail: Tail; project: (projection: Projection) => Promise<Projector> },
+) {
+  const pushes = []
+  for (const target of await openPushTargets(config)) {
+    const push = createPushProjection(db, target, { epoch: tail.epoch, maxAgeMs: config.push.maxAgeMs }, observe)
+    push.drivenBy(await project(push))
+    pushes.push(push)
+  }
+  return pushes
+}
+
 /** Tells the other nodes who is connected here, and how far the tail is. */
 function startPresence(
   db: Database,
@@ -339,11 +369,19 @@ function startPresence(
   closing.push(() => presence.stop())
 }
 
+type Maintained = {
+  transactions: LogTransactions
+  images: RoomImages
+  tickets: StreamTickets
+  /** Those that this node works at. */
+  projections: string[]
+}
+
 function startMaintenance(
   config: Config,
   db: Database,
   observe: Observations,
-  { transactions, images, tickets }: { transactions: LogTransactions; images: RoomImages; tickets: StreamTickets },
+  { transactions, images, tickets, projections }: Maintained,
   closing: Closing,
 ): void {
   const retention = new Retention(db, transactions, { ...config.log, archive: ARCHIVE })
@@ -351,6 +389,7 @@ function startMaintenance(
     db,
     [
       { name: 'retention', run: async () => observe.partitionsDropped(await retention.run()) },
+      { name: 'projections', run: async () => observe.projectionsBroken(await listBroken(db, projections)) },
       { name: 'presence', run: () => reapNodes(db) },
       { name: 'tickets', run: () => tickets.deleteOld() },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },

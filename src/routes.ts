@@ -55,6 +55,8 @@ export function createRouter(
   router.get('/api/rooms/:room_id/timeline', authenticate(messages.timeline))
   router.get('/api/rooms/:room_id/read-states', authenticate(rooms.readers))
   router.post('/api/rooms/:room_id/mark-read', authenticate(rooms.markRead))
+  router.post('/api/rooms/:room_id/mute', authenticate(rooms.mute))
+  router.delete('/api/rooms/:room_id/mute', authenticate(rooms.unmute))
   router.post('/api/rooms/:room_id/leave', authenticate(rooms.leave))
   router.post('/api/rooms/:room_id/invite/:user_id', authenticate(rooms.invite))
   router.post('/api/rooms/:room_id/upload-img', authenticate(rooms.uploadImage))

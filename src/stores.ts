@@ -1,5 +1,12 @@
 /** The adapters that the configuration chose; those that it did not are not even loaded. */
-import type { CassandraConfig, KafkaConfig, MessagesConfig, ObjectsConfig, RedisConfig } from './config/config.ts'
+import type {
+  CassandraConfig,
+  Config,
+  KafkaConfig,
+  MessagesConfig,
+  ObjectsConfig,
+  RedisConfig,
+} from './config/config.ts'
 import type { Queryable } from './infra/postgres.ts'
 import type { WakeUpHandlers } from './log/wake-ups.ts'
 import type { RedisWakeUps } from './log/wake-ups-redis.ts'
@@ -10,6 +17,7 @@ import type { RecordSource } from './notifications/record-source.ts'
 import type { ObjectStore } from './objects/object-store.ts'
 import type { Logger } from './observability/logger.ts'
 import type { Observations } from './observability/observations.ts'
+import type { PushTarget } from './push/push-target.ts'
 
 export async function openObjectStore(config: ObjectsConfig): Promise<ObjectStore> {
   if (config.provider === 's3') {
@@ -39,6 +47,23 @@ export async function openRecordSource(
   if (!config) return undefined
   const { createKafkaSource } = await import('./notifications/kafka-source.ts')
   return createKafkaSource(config, observe)
+}
+
+/** Where pushes go: nowhere, to one place, or to both. */
+export async function openPushTargets({ push, kafka }: Pick<Config, 'push' | 'kafka'>): Promise<PushTarget[]> {
+  const targets: PushTarget[] = []
+  if (push.http) {
+    const [{ createOutboundHttp }, { createHttpPushTarget, PUSH_HTTP }] = await Promise.all([
+      import('./infra/outbound-http.ts'),
+      import('./push/push-target-http.ts'),
+    ])
+    targets.push(createHttpPushTarget(push.http, createOutboundHttp(PUSH_HTTP)))
+  }
+  if (kafka?.pushTopic !== undefined) {
+    const { createKafkaPushTarget } = await import('./push/push-target-kafka.ts')
+    targets.push(createKafkaPushTarget(kafka, kafka.pushTopic))
+  }
+  return targets
 }
 
 type Opened<Store> = { store: Store; close(): Promise<void> }

@@ -12,7 +12,8 @@ import { oneLine } from './error-report.ts'
 export type Check = { name: string; ok: boolean; milliseconds: number; detail: string }
 
 export async function checkConnections(config: Config): Promise<Check[]> {
-  const { messages, objects, kafka } = config
+  const { messages, objects, kafka, push } = config
+  const pushTopic = kafka?.pushTopic
   const redisUrl = config.redis.url
   const { checkPostgres } = await import('../infra/postgres.ts')
   return Promise.all([
@@ -22,6 +23,8 @@ export async function checkConnections(config: Config): Promise<Check[]> {
     ...(redisUrl === undefined ? [] : [timed('Redis', () => checkRedis(redisUrl))]),
     ...(kafka ? [timed('Kafka', () => checkKafka(kafka))] : []),
     ...config.webhooks.map((webhook) => timed(`webhook ${webhook.name}`, () => checkWebhook(webhook))),
+    ...(kafka && pushTopic ? [timed('Kafka pushes', () => checkPushTopic(kafka, pushTopic))] : []),
+    ...(push.http ? [timed('push receiver', () => checkPushReceiver(push.http?.url ?? ''))] : []),
     timed('token issuer', () => checkIssuer(config.tokenIssuer)),
   ])
 }
@@ -45,6 +48,21 @@ async function checkWebhook({ url, allowPrivate, timeoutMs }: WebhookReceiver): 
   const { tryReceiver } = await import('../infra/outbound-http.ts')
   await tryReceiver(url, { allowPrivate, timeoutMs })
   return 'can be connected to; nothing was posted'
+}
+
+async function checkPushTopic(config: KafkaConfig, topic: string): Promise<string> {
+  const kafka = await import('../infra/kafka.ts')
+  return await kafka.checkWrittenTopic(config, topic)
+}
+
+/** Connects only: there is no push that it could be sent. */
+async function checkPushReceiver(url: string): Promise<string> {
+  const [{ tryReceiver }, { PUSH_HTTP }] = await Promise.all([
+    import('../infra/outbound-http.ts'),
+    import('../push/push-target-http.ts'),
+  ])
+  await tryReceiver(url, PUSH_HTTP)
+  return `${new URL(url).origin} takes connections; nothing was posted`
 }
 
 async function checkObjects(config: ObjectsConfig): Promise<Check> {

@@ -9,6 +9,8 @@ import { addInitKeyspace } from './init-keyspace.ts'
 import type { Io } from './io.ts'
 import { addMigrate } from './migrate.ts'
 import { watchParent } from './orphan-watch.ts'
+import { addPush } from './push.ts'
+import { addResume } from './resume.ts'
 import { addSendNotification } from './send-notification.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
@@ -56,16 +58,8 @@ function createProgram(io: Io): Command {
       'after',
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
-  const subcommands = [
-    addServe,
-    addMigrate,
-    addInitKeyspace,
-    addCheckConfig,
-    addStatus,
-    addSendNotification,
-    addWebhooks,
-  ]
-  for (const add of [...subcommands, addInit, addToken, addWorker]) add(program, io)
+  const subcommands = [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addSendNotification]
+  for (const add of [...subcommands, addPush, addWebhooks, addResume, addInit, addToken, addWorker]) add(program, io)
   return program
 }
 

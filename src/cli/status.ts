@@ -15,8 +15,10 @@ export function addStatus(program: Command, io: Io): void {
   addSubcommand(program, 'status', {
     summary: 'show the event log, how far each of its projections is, and the nodes',
     description:
-      'Shows the event log, the nodes that run, each as of at most three seconds ago, and the projections: the archive, which copies messages into the message store. A lag that ' +
-      'only grows means that the store is down or too slow; nothing is lost meanwhile, but the log cannot be trimmed.',
+      'Shows the event log, the nodes that run, each as of at most three seconds ago, and the projections: the archive, which copies messages into the message store, and what is ' +
+      'delivered to others, such as pushes. A lag that only grows means that the other side is down or too slow; nothing is ' +
+      'lost meanwhile. For the archive the log is kept as long as it takes, for the others as long as retention_hours says. ' +
+      'Counts what was given up, too.',
     examples: [
       ['ism status', 'a table'],
       ['ism status --json', 'for a program to read'],
@@ -34,20 +36,26 @@ export function addStatus(program: Command, io: Io): void {
 }
 
 async function readStatus(postgres: PostgresConfig) {
-  const [{ openDatabase }, { readLogState }, { listProjections }, { listNodes }] = await Promise.all([
+  const [{ openDatabase }, { readLogState }, { listProjections }, { listNodes }, dead] = await Promise.all([
     import('../infra/postgres.ts'),
     import('../log/log-repository.ts'),
     import('../log/projection.ts'),
     import('../presence/node-repository.ts'),
+    import('../deliveries/dead-delivery-repository.ts'),
   ])
   const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
   try {
     const { epoch, headSeq, trimmedSeq } = await readLogState(db)
-    const projections = (await listProjections(db)).map(({ name, seq, lagSeconds, holder }) => {
-      return { name, seq, lag: headSeq - seq, lagSeconds: tenths(lagSeconds), holder }
+    const projections = (await listProjections(db)).map(({ name, seq, lagSeconds, holder, brokenAt }) => {
+      return { name, seq, lag: headSeq - seq, lagSeconds: tenths(lagSeconds), holder, brokenAt }
     })
     const nodes = (await listNodes(db)).map((node) => ({ ...node, lagSeconds: tenths(node.lagSeconds) }))
-    return { log: { epoch, headSeq, trimmedSeq }, projections, nodes }
+    return {
+      log: { epoch, headSeq, trimmedSeq },
+      projections,
+      nodes,
+      deadDeliveries: await dead.countDeadDeliveries(db),
+    }
   } finally {
     await db.close()
   }
@@ -69,12 +77,13 @@ async function readKafkaStatus(config: KafkaConfig): Promise<KafkaStatus> {
 
 const tenths = (seconds: number) => Math.round(seconds * 10) / 10
 
-async function print({ log, projections, nodes, kafka }: Status, io: Io): Promise<void> {
+async function print({ log, projections, nodes, deadDeliveries, kafka }: Status, io: Io): Promise<void> {
   const { default: Table } = await import('cli-table3')
   const kept =
     log.headSeq > log.trimmedSeq ? `seq ${log.trimmedSeq + 1} to ${log.headSeq}` : `empty after seq ${log.headSeq}`
   writeLine(io.stdout, `log: ${kept}, epoch ${log.epoch}`)
   if (kafka) writeLine(io.stdout, kafkaLine(kafka))
+  for (const { target, count } of deadDeliveries) writeLine(io.stdout, `given up: ${count} for ${target}`)
   const tableOf = (head: string[], rows: (string | number)[][]) => {
     const table = new Table({ head, style: { head: [], border: [], compact: true } })
     table.push(...rows)
@@ -93,8 +102,9 @@ async function print({ log, projections, nodes, kafka }: Status, io: Io): Promis
     io.stdout,
     tableOf(
       ['projection', 'position', 'behind', 'for', 'worked at by'],
-      projections.map(({ name, seq, lag, lagSeconds, holder }) => {
-        return [name, seq, lag, since(lag, lagSeconds), nameOf(holder)]
+      projections.map(({ name, seq, lag, lagSeconds, holder, brokenAt }) => {
+        const worker = brokenAt === null ? nameOf(holder) : `broken: ism resume ${name}`
+        return [name, seq, lag, since(lag, lagSeconds), worker]
       }),
     ),
   )

@@ -18,6 +18,7 @@ export type Config = {
   webhook: WebhookConfig
   /** Who events are posted to. */
   webhooks: WebhookReceiver[]
+  push: PushConfig
   /** `undefined` where Kafka is not used. */
   kafka: KafkaConfig | undefined
 }
@@ -192,6 +193,21 @@ export type KafkaConfig = {
   /** Those of `topic` that are read; none means all. */
   partitions: number[]
   consumerGroup: string
+  /** Pushes are written to here; `undefined`: none are. */
+  pushTopic: string | undefined
 }
 
 export type KafkaSasl = { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; user: string; password: string }
+
+/** Pushes for people without a stream; they also go to Kafka where it has a topic for them. */
+export type PushConfig = {
+  http: PushHttpConfig | undefined
+  /** What is not delivered by then is given up. */
+  maxAgeMs: number
+}
+
+export type PushHttpConfig = {
+  url: string
+  /** Sent as a Bearer token. */
+  accessToken: string | undefined
+}

@@ -1,5 +1,5 @@
 /** Judges layers of raw values: either a whole Config, or every problem that they have, at once. */
-import type { Config, LimitsConfig, PostgresConfig, WebhookConfig } from './config.ts'
+import type { Config, LimitsConfig, PostgresConfig, PushConfig, WebhookConfig } from './config.ts'
 import type { Judgement } from './judgement.ts'
 import { judgeKafka } from './kafka.ts'
 import { type Layer, type Overlaid, overlay } from './layers.ts'
@@ -38,6 +38,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
   const kafka = judgeKafka(judgement, options.directory)
   const webhook = judgeWebhook(judgement)
   const webhooks = judgeWebhooks(judgement.lists.get('webhooks'), judgement)
+  const push = judgePush(judgement)
   const sslCa = readAuthorities(judgement, options.directory)
   judgePorts(judgement)
   if (problems.length > 0 || !issuer) return { config: undefined, problems, warnings }
@@ -70,6 +71,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
     },
     webhook,
     webhooks,
+    push,
     kafka,
   }
   return { config, problems, warnings }
@@ -168,6 +170,17 @@ function judgeWebhook(judgement: Judgement): WebhookConfig {
   const { secrets, service_role: serviceRole, service_role_claim: serviceRoleClaim } = judgement.values.webhook_config
   if (!serviceRole) warnOfUnused(judgement, 'webhook_config.service_role_claim', 'service_role beside it')
   return { secrets, serviceRole, serviceRoleClaim }
+}
+
+function judgePush(judgement: Judgement): PushConfig {
+  const { push_notification_url: url, push_notification_access_token: accessToken } = judgement.values[TOP]
+  if (!url) warnOfUnused(judgement, 'push_notification_access_token', 'push_notification_url beside it')
+  if (!url && !judgement.values.kafka_config.push_topic)
+    warnOfUnused(judgement, 'push_max_age_seconds', 'push_notification_url or push_topic beside it')
+  return {
+    http: url === undefined ? undefined : { url, accessToken },
+    maxAgeMs: judgement.values[TOP].push_max_age_seconds * 1_000,
+  }
 }
 
 function limits({ limits: values }: Values): LimitsConfig {

@@ -1,6 +1,7 @@
-/** Judges `use_kafka` and `[kafka_config]`: where notifications of the backend are read from. */
+/** Judges `use_kafka` and `[kafka_config]`: where notifications of the backend are read from, and pushes are written to. */
 import type { KafkaConfig, KafkaSasl } from './config.ts'
 import type { Judgement } from './judgement.ts'
+import { warnOfUnused } from './pem.ts'
 import { TOP } from './schema.ts'
 import { judgeTls } from './tls.ts'
 import { requireBoth } from './together.ts'
@@ -32,8 +33,23 @@ export function judgeKafka(judgement: Judgement, directory: string): KafkaConfig
     topic: values.topic,
     partitions: values.partition,
     consumerGroup: values.consumer_group,
+    pushTopic: values.push_topic,
   }
+  if (!isUsed) warnOfUnused(judgement, 'kafka_config.push_topic', 'use_kafka = true beside it')
+  judgePushTopic(judgement)
   return isUsed ? config : undefined
+}
+
+/** What ISM writes there it must not read as notifications. */
+function judgePushTopic({ given, problems, values }: Judgement): void {
+  const { topic, push_topic: pushTopic } = values[SECTION]
+  if (pushTopic === undefined || topic === undefined || ![topic, `${topic}.dead`].includes(pushTopic)) return
+  problems.push({
+    key: 'kafka_config.push_topic',
+    source: given.get('kafka_config.push_topic')?.source ?? '',
+    problem: pushTopic === topic ? 'is also topic' : 'is where records that cannot be used are put',
+    expected: 'another topic',
+  })
 }
 
 function judgeSasl(judgement: Judgement): KafkaSasl | undefined {

@@ -62,7 +62,7 @@ export const SCHEMA = {
       use_kafka: {
         type: type.boolean,
         default: false,
-        doc: 'Take notifications of your own from Kafka, as `[kafka_config]` says.',
+        doc: 'Take notifications of your own from Kafka, and write pushes to it, as `[kafka_config]` says.',
       },
       redis_cache_url: {
         type: type.url(['redis', 'rediss'], { credentials: true }),
@@ -72,14 +72,19 @@ export const SCHEMA = {
       },
       push_notification_url: {
         type: type.url(['http', 'https']),
-        unused: true,
-        doc: 'Where push notifications are posted.',
+        example: 'http://localhost:8080/pushes',
+        doc: 'Service of yours that gets pushes, by POST: events for people who have no stream.',
       },
       push_notification_access_token: {
         type: type.text('a text without spaces', /^\S+$/),
         secret: true,
-        unused: true,
+        example: 'change-me',
         doc: 'Bearer token for `push_notification_url`.',
+      },
+      push_max_age_seconds: {
+        type: seconds(10, 2_592_000),
+        default: 3_600,
+        doc: 'A push that could not be delivered for so long is given up: it is kept, counted by `ism status`, and delivered by `ism push retry`.',
       },
     },
   },
@@ -348,7 +353,7 @@ export const SCHEMA = {
     },
   },
   kafka_config: {
-    doc: 'Kafka, for notifications of your own; used where `use_kafka` is true.',
+    doc: 'Kafka, for notifications of your own and for pushes; used where `use_kafka` is true.',
     keys: {
       bootstrap_host: { type: type.host, required: true, example: 'localhost', doc: 'Broker to begin with.' },
       bootstrap_port: { type: port, required: true, example: 9092, doc: 'Its port.' },
@@ -366,6 +371,11 @@ export const SCHEMA = {
         required: true,
         example: 'user-notification-events',
         doc: 'Topic that notifications are read from. Records that cannot be used go to `<topic>.dead`.',
+      },
+      push_topic: {
+        type: type.text('a topic of at most 249 letters, digits, dots, dashes and underscores', /^[\w.-]{1,249}$/),
+        example: 'user-pushes',
+        doc: 'Topic that pushes are written to: events for people who have no stream. Another one than `topic`; it has to exist.',
       },
       client_id: { type: type.text('a text'), default: 'ism', doc: 'Name that the broker logs.' },
       partition: {

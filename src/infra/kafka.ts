@@ -103,6 +103,27 @@ export async function checkKafka(config: KafkaConfig): Promise<string> {
   return `topic "${topic}" has ${count}, ${lag} records to read as "${config.consumerGroup}"`
 }
 
+/**
+ * Whether every partition of a topic that is written to has a leader. Whether ISM may write, the first record shows.
+ * @throws Error in an operator's words
+ */
+export async function checkWrittenTopic(config: KafkaConfig, topic: string): Promise<string> {
+  const admin = createKafka(config, { retries: 0 }).admin()
+  try {
+    await admin.connect()
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = topics[0]?.partitions ?? []
+    const headless = partitions.filter(({ leader }) => leader < 0)
+    if (headless.length > 0) throw new Error(`${headless.length} partitions of the topic "${topic}" have no leader`)
+    return `topic "${topic}" has ${partitions.length} ${partitions.length === 1 ? 'partition' : 'partitions'}`
+  } catch (error) {
+    const isMissing = kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION'
+    throw new Error(isMissing ? `there is no topic "${topic}"` : reasonOf(error), { cause: error })
+  } finally {
+    await admin.disconnect().catch(() => {})
+  }
+}
+
 /** The protocol's name of what went wrong, such as UNKNOWN_TOPIC_OR_PARTITION, however deep it is wrapped. */
 export function kafkaErrorType(error: unknown): string | undefined {
   for (let each = error; each instanceof Error; each = each.cause) {

@@ -33,6 +33,7 @@ export type LogEvent = {
   /** From here to `createdAt`: of messages (ChatMessage, RoomChangeEvent) only. */
   roomSeq: number | null
   messageId: string | null
+  /** Also who made the room or invited into it, of a NewRoom; those from before ISM pushed have none. */
   senderId: string | null
   clientMessageId: string | null
   messageType: MessageType | null

@@ -58,6 +58,16 @@ export async function breakProjections(db: Queryable, kept: string[], seq: numbe
   )
 }
 
+/** Those of `names` that are broken. */
+export async function listBroken(db: Queryable, names: string[]): Promise<string[]> {
+  const rows = await db.query<{ name: string }>(
+    'projections.broken',
+    'select name from projection where broken_at is not null and name = any ($1::text[]) order by name',
+    [names],
+  )
+  return rows.map(({ name }) => name)
+}
+
 /** A broken projection goes on after `seq`. @returns false where it is not broken, or not there */
 export async function resumeProjection(db: Queryable, name: string, seq: number): Promise<boolean> {
   const rows = await db.query(

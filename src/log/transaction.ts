@@ -8,6 +8,8 @@ export type NewEvent = {
   type: EventType
   roomId?: string
   recipients?: string[]
+  /** Who made it, where it is no message. */
+  makerId?: string
   body: string
   message?: {
     roomSeq: number
@@ -122,7 +124,7 @@ async function append(on: Queryable, event: NewEvent): Promise<number> {
       event.recipients ?? null,
       message?.roomSeq ?? null,
       message?.messageId ?? null,
-      message?.senderId ?? null,
+      message?.senderId ?? event.makerId ?? null,
       message?.messageType ?? null,
       message?.createdAt ?? null,
       message?.preview ?? null,

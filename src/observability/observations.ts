@@ -2,6 +2,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Logger } from './logger.ts'
 
+type ProjectionRead = { name: string; seq: number; headSeq: number; lagSeconds: number; brokenAt: Date | null }
+
 export type Observations = ReturnType<typeof createObservations>
 
 /** Streams that are this late are worth a line. */
@@ -89,8 +91,9 @@ export function createObservations(logger: Logger) {
     projectionFailed(name: string, error: unknown): void {
       logger.error({ err: error, projection: name }, 'a projection failed: trying again')
     },
-    projectionsRead(projections: { name: string; seq: number; headSeq: number; lagSeconds: number }[]): void {
-      for (const { name, seq, headSeq, lagSeconds } of projections) {
+    projectionsRead(projections: ProjectionRead[]): void {
+      for (const { name, seq, headSeq, lagSeconds, brokenAt } of projections) {
+        metrics.projectionBroken.set({ name }, brokenAt === null ? 0 : 1)
         metrics.projectionLag.set({ name }, headSeq - seq)
         metrics.projectionLagSeconds.set({ name }, lagSeconds)
       }
@@ -109,6 +112,35 @@ export function createObservations(logger: Logger) {
     webhookDied(name: string, seq: number, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'dead' })
       logger.error({ webhook: name, seq, reason }, 'a receiver refused an event for good: it is put aside')
+    },
+    projectionsBroken(names: string[]): void {
+      for (const name of names)
+        logger.error(
+          { projection: name },
+          `events that it had not had yet are gone from the log: it stands still until "ism resume ${name}"`,
+        )
+    },
+    pushed(target: string, pushes: number): void {
+      metrics.pushes.inc({ target, outcome: 'delivered' }, pushes)
+    },
+    pushRefused(target: string, { seq, attempts }: { seq: number; attempts: number }, reason: string): void {
+      metrics.pushes.inc({ target, outcome: 'refused' })
+      logger.warn({ target, seq, attempts, reason }, 'a push was refused: trying again')
+    },
+    pushUnanswered(target: string, reason: string, retryMs: number): void {
+      metrics.pushes.inc({ target, outcome: 'unanswered' })
+      logger.warn({ target, reason, retryMs: Math.round(retryMs) }, 'pushes are not taken: trying again')
+    },
+    pushesDied(target: string, count: number, reason: string): void {
+      metrics.pushes.inc({ target, outcome: 'dead' }, count)
+      logger.error({ target, count, reason }, 'pushes were given up: "ism push retry" delivers them')
+    },
+    coverageFailed(error: unknown): void {
+      warnSeldom(error, 'who gets a push could not be decided: trying again')
+    },
+    deadDeliveriesRead(dead: { target: string; count: number }[]): void {
+      metrics.deadDeliveries.reset()
+      for (const { target, count } of dead) metrics.deadDeliveries.set({ target }, count)
     },
     maintenanceFailed(task: string, error: unknown): void {
       logger.error({ err: error, task }, 'maintenance failed: trying again in a minute')
@@ -233,6 +265,26 @@ function createMetrics(registry: Registry) {
       name: 'ism_webhook_deliveries_total',
       help: 'Attempts to post an event to a receiver, by what came of them; dead is one that was the last.',
       labelNames: ['name', 'outcome'],
+      registers,
+    }),
+    projectionBroken: new Gauge({
+      name: 'ism_projection_broken',
+      help: '1 where a projection stands still because events that it had not had are gone from the log.',
+      labelNames: ['name'],
+      aggregator: 'max',
+      registers,
+    }),
+    pushes: new Counter({
+      name: 'ism_pushes_total',
+      help: 'Pushes by what became of them, and tries that were refused or not answered, by target.',
+      labelNames: ['target', 'outcome'],
+      registers,
+    }),
+    deadDeliveries: new Gauge({
+      name: 'ism_dead_deliveries',
+      help: 'Deliveries that were given up and are kept, by target.',
+      labelNames: ['target'],
+      aggregator: 'max',
       registers,
     }),
     streams: new Gauge({ name: 'ism_streams', help: 'Open streams on this node.', registers }),

@@ -1,7 +1,6 @@
 /** Who had a stream: whoever had none gets the push at once, whoever is covered by a lease is looked at when it ended. */
-import { errorCode, type Queryable } from '../infra/postgres.ts'
+import type { Queryable } from '../infra/postgres.ts'
 import type { LogEvent } from '../log/event.ts'
-import { isUnavailable } from '../shared/app-error.ts'
 import type { Addressed } from './audience.ts'
 import { findLeases, readEventsAt } from './push-repository.ts'
 
@@ -105,6 +104,12 @@ export class Coverage {
     this.#ids = 0
   }
 
+  /** Nothing more is decided; what waits is asked again by whoever goes on. */
+  stop(): void {
+    this.#round++
+    clearTimeout(this.#timer)
+  }
+
   async #leases(people: Set<string>) {
     const leases = await findLeases(this.#db, [...people])
     this.#clock = leases.now - performance.now()
@@ -139,10 +144,16 @@ export class Coverage {
 
   async #decideDue(round: number): Promise<void> {
     try {
-      for (let [page] = this.#waiting; page && page.dueAt <= performance.now(); [page] = this.#waiting) {
-        const isDecided = await this.#decidePage(page, round)
-        if (round !== this.#round) return
-        if (isDecided) this.#done(page)
+      for (let due = this.#due(); due.length > 0; due = this.#due()) {
+        const { now, covered } = await this.#leases(new Set(due.flatMap(({ people }) => [...people])))
+        for (const page of due) {
+          if (round !== this.#round) return
+          if (now <= page.until) {
+            page.dueAt = performance.now() + (page.until - now) + 1
+            break
+          }
+          await this.#decidePage(page, new Set(covered), round)
+        }
       }
     } catch (error) {
       if (round !== this.#round) return
@@ -152,16 +163,60 @@ export class Coverage {
     }
   }
 
-  /** @returns false where its leases have not ended yet by PostgreSQL's clock */
-  async #decidePage(page: WaitingPage, round: number): Promise<boolean> {
-    const { now, covered } = await this.#leases(page.people)
-    if (now <= page.until) {
-      page.dueAt = performance.now() + (page.until - now) + 1
-      return false
-    }
-    for (const user of covered) page.people.delete(user)
-    return true
+  /** Those at the front whose time has come: mostly the pages between two beats of a node, whose leases end together. */
+  #due(): WaitingPage[] {
+    const now = performance.now()
+    const notYet = this.#waiting.findIndex(({ dueAt }) => dueAt > now)
+    return this.#waiting.slice(0, notYet === -1 ? undefined : notYet)
   }
 
-  #done(page: WaitingPage): void {}
+  async #decidePage(page: WaitingPage, covered: Set<string>, round: number): Promise<void> {
+    const lists = new Map<readonly string[], readonly string[]>()
+    const missed: WaitingEvent[] = []
+    for (const { seq, users, except } of page.events) {
+      let left = lists.get(users)
+      if (!left) {
+        left = users.filter((user) => !covered.has(user))
+        lists.set(users, left)
+      }
+      const gets = without(left, except, covered)
+      if (gets.length > 0) missed.push({ seq, users: gets, except })
+    }
+    for (let from = 0; from < missed.length; from += EVENTS_AT_ONCE) {
+      const slice = missed.slice(from, from + EVENTS_AT_ONCE)
+      const events = await readEventsAt(
+        this.#db,
+        slice.map(({ seq }) => seq),
+      )
+      if (round !== this.#round) return
+      const bySeq = new Map(events.map((event) => [event.seq, event]))
+      this.#decide(
+        slice.flatMap(({ seq, users }) => {
+          const event = bySeq.get(seq)
+          return event ? [{ event, users }] : []
+        }),
+      )
+    }
+    this.#waiting.shift()
+    this.#events -= page.events.length
+    for (const users of lists.keys()) this.#ids -= users.length
+    for (const user of page.people) {
+      const pages = this.#waitedFor.get(user) ?? 1
+      if (pages > 1) this.#waitedFor.set(user, pages - 1)
+      else this.#waitedFor.delete(user)
+    }
+  }
+}
+
+function partition(users: readonly string[], waits: (user: string) => boolean) {
+  const waiting = users.filter(waits)
+  if (waiting.length === 0) return { gets: users, waits: [] }
+  if (waiting.length === users.length) return { gets: [], waits: waiting }
+  return { gets: users.filter((user) => !waits(user)), waits: waiting }
+}
+
+/** Mostly the sender has a stream, and is not among those who have none: then the list stays the same array. */
+function without(users: readonly string[], except: string | null, covered: Set<string>): readonly string[] {
+  if (except === null || covered.has(except) || !users.includes(except)) return users
+  return users.filter((user) => user !== except)
 }

@@ -52,10 +52,11 @@ export async function findLeases(db: Queryable, users: string[]): Promise<Leases
   return leases
 }
 
+/** What an event consists of, but for whom it is for: its recipients may be thousands. */
+const COLUMNS = EVENT_COLUMNS.replace('e.recipients', 'null::uuid[] as recipients')
+
 export function readEventsAt(db: Queryable, seqs: number[]): Promise<LogEvent[]> {
-  return db.query(
-    'push.events',
-    `select ${EVENT_COLUMNS} from event e where e.seq = any ($1::bigint[]) order by e.seq`,
-    [seqs],
-  )
+  return db.query('push.events', `select ${COLUMNS} from event e where e.seq = any ($1::bigint[]) order by e.seq`, [
+    seqs,
+  ])
 }

@@ -40,7 +40,7 @@ export class RoomCreation {
     return this.#transactions.run(async (transaction) => {
       const guests = await this.#admit(transaction, creator, invited)
       if (request.roomType === 'Single') return this.#createSingle(transaction, creator, guests)
-      return this.#createGroup(transaction, request.roomName, guests)
+      return this.#createGroup(transaction, creator, request.roomName, guests)
     })
   }
 
@@ -71,20 +71,26 @@ export class RoomCreation {
         createdAt: transaction.time,
       })
       views.set(viewer.id, room)
-      await this.#announce(transaction, room, [viewer.id])
+      await this.#announce(transaction, creator, room, [viewer.id])
     }
     const room = views.get(creator.id)
     if (!room) throw new Error('the creator is not in the room')
     return room
   }
 
-  async #createGroup(transaction: LogTransaction, roomName: string | null, guests: Guest[]): Promise<Room> {
+  async #createGroup(
+    transaction: LogTransaction,
+    creator: CurrentUser,
+    roomName: string | null,
+    guests: Guest[],
+  ): Promise<Room> {
     if (guests.length < 2)
       throw invalid('invitedUsers: a Group needs at least two users, of whom none is in a block with you')
     const id = await this.#insert(transaction, 'Group', roomName, guests)
     const room = newRoom({ id, roomType: 'Group', roomName, roomImageUrl: null, createdAt: transaction.time })
     await this.#announce(
       transaction,
+      creator,
       room,
       guests.map((guest) => guest.id),
     )
@@ -108,11 +114,12 @@ export class RoomCreation {
     return id
   }
 
-  async #announce(transaction: LogTransaction, room: Room, recipients: string[]): Promise<void> {
+  async #announce(transaction: LogTransaction, creator: CurrentUser, room: Room, recipients: string[]): Promise<void> {
     const seq = await transaction.append({
       type: EventType.NewRoom,
       roomId: room.id,
       recipients,
+      makerId: creator.id,
       body: JSON.stringify({ room }),
     })
     await openMemberships(transaction, room.id, recipients, seq)

@@ -8,7 +8,7 @@ import type { ReadStates } from './read-states.ts'
 import type { RoomCreation } from './room-creation.ts'
 import type { RoomImages } from './room-images.ts'
 import type { RoomMembership } from './room-membership.ts'
-import { parseMarkRead, parseNewRoom } from './room-schema.ts'
+import { parseMarkRead, parseMute, parseNewRoom } from './room-schema.ts'
 import type { RoomService } from './room-service.ts'
 
 const MAX_IMAGE_BYTES = 5 * 1024 * 1024
@@ -49,6 +49,15 @@ export function roomHandlers(services: RoomServices, limits: RateLimits) {
       const roomId = roomIdOf(ctx)
       const roomSeq = parseMarkRead(await readOptionalJson(ctx.req))
       await readStates.markRead(ctx.state.user, roomId, roomSeq)
+      respondEmpty(ctx)
+    },
+    mute: async (ctx) => {
+      const roomId = roomIdOf(ctx)
+      await rooms.mute(ctx.state.user, roomId, parseMute(await readOptionalJson(ctx.req)))
+      respondEmpty(ctx)
+    },
+    unmute: async (ctx) => {
+      await rooms.unmute(ctx.state.user, roomIdOf(ctx))
       respondEmpty(ctx)
     },
     readers: async (ctx) => respondJson(ctx, JSON.stringify(await readStates.readers(ctx.state.user, roomIdOf(ctx)))),

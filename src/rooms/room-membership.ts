@@ -38,7 +38,7 @@ export class RoomMembership {
         throw forbidden('You and this user are in a block.')
       if ((await findAccess(transaction, roomId, guestId))?.isMember)
         throw invalid('user_id: is already a member of this room')
-      await this.#join(transaction, roomId, guestId)
+      await this.#join(transaction, roomId, host.id, guestId)
     })
   }
 
@@ -63,7 +63,7 @@ export class RoomMembership {
       await this.#end(transaction, roomId, await listJoined(transaction, roomId))
   }
 
-  async #join(transaction: LogTransaction, roomId: string, guestId: string): Promise<void> {
+  async #join(transaction: LogTransaction, roomId: string, hostId: string, guestId: string): Promise<void> {
     const head = await findHead(transaction, roomId)
     // Everything before is read, their own JOIN is not.
     await joinRoom(transaction, roomId, guestId, head.roomSeq)
@@ -74,6 +74,7 @@ export class RoomMembership {
       type: EventType.NewRoom,
       roomId,
       recipients: [guestId],
+      makerId: hostId,
       body: JSON.stringify({ room: toRoom(row, this.#urls) }),
     })
     await openMemberships(transaction, roomId, [guestId], seq)

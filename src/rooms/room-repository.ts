@@ -13,7 +13,9 @@ const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
     coalesce(h.latest_message, r.created_at) as "latestMessage", h.preview,
     greatest(0, h.room_seq - coalesce(m.room_seq, 0)) as "unreadCount",
     m.read_at is null or h.room_seq > coalesce(m.room_seq, 0)
-      or (m.room_seq is null and coalesce(h.latest_message > m.read_at, false)) as unread
+      or (m.room_seq is null and coalesce(h.latest_message > m.read_at, false)) as unread,
+    coalesce(p.muted_until > clock_timestamp(), false) as muted,
+    case when p.muted_until > clock_timestamp() and isfinite(p.muted_until) then p.muted_until end as "mutedUntil"
   from chat_room_participant p
   join chat_room r on r.id = p.room_id
   cross join lateral room_head(r.id) h

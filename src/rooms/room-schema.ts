@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { validator } from '../http/validate.ts'
 import { invalid } from '../shared/app-error.ts'
+import { parseTimestamp } from '../shared/timestamp.ts'
 import type { NewRoomRequest } from './room-creation.ts'
 
 const createRoom = validator(
@@ -15,6 +16,8 @@ const createRoom = validator(
 const markRead = validator(
   Type.Object({ roomSeq: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) }),
 )
+
+const mute = validator(Type.Object({ until: Type.Optional(Type.String({ format: 'timestamp' })) }))
 
 const MAX_NAME = 255
 const MAX_USERS = 1_000
@@ -37,4 +40,10 @@ export function parseNewRoom(value: unknown): NewRoomRequest {
 /** @returns the roomSeq to mark read up to; `undefined` for everything. @throws AppError VALIDATION_ERROR */
 export function parseMarkRead(value: unknown): number | undefined {
   return value === undefined || value === null ? undefined : markRead(value).roomSeq
+}
+
+/** @returns until when; null for until undone. @throws AppError VALIDATION_ERROR */
+export function parseMute(value: unknown): Date | null {
+  const until = value === undefined || value === null ? undefined : mute(value).until
+  return until === undefined ? null : (parseTimestamp(until) ?? null)
 }

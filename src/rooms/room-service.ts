@@ -2,11 +2,12 @@
 import type { Queryable } from '../infra/postgres.ts'
 import type { ObjectUrls } from '../objects/object-urls.ts'
 import { pairOf } from '../relationships/relationship-repository.ts'
-import { notFound } from '../shared/app-error.ts'
+import { invalid, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { type Room, type RoomMember, type RoomWithUsers, toRoom } from './room.ts'
 import { membersOnly } from './room-access.ts'
 import { findAccess, findPrivateRooms, findRoom, listMembers, listRooms, type RoomAccess } from './room-repository.ts'
+import { mute, unmute } from './room-writes.ts'
 
 /**
  * @returns the room as its members may touch it
@@ -46,6 +47,24 @@ export class RoomService {
   async members(user: CurrentUser, roomId: string): Promise<RoomMember[]> {
     await requireMember(this.#db, roomId, user)
     return listMembers(this.#db, roomId)
+  }
+
+  /**
+   * Stops pushes of the room for `user` alone, until then or until undone.
+   * @throws as `requireMember`; VALIDATION_ERROR a time that is over
+   */
+  async mute(user: CurrentUser, roomId: string, until: Date | null): Promise<void> {
+    await requireMember(this.#db, roomId, user)
+    if (await mute(this.#db, roomId, user.id, until)) return
+    // They may have left in between.
+    await requireMember(this.#db, roomId, user)
+    throw invalid('until: must be in the future')
+  }
+
+  /** @throws as `requireMember` */
+  async unmute(user: CurrentUser, roomId: string): Promise<void> {
+    await requireMember(this.#db, roomId, user)
+    await unmute(this.#db, roomId, user.id)
   }
 
   /** @returns the id of the private room with the other, or null */

@@ -59,7 +59,8 @@ export async function leaveRoom(
   await transaction.query(
     'rooms.leave',
     `with left_room as (
-      update chat_room_participant set participant_state = 'Left' where room_id = $1 and user_id = $2)
+      update chat_room_participant set participant_state = 'Left', muted_until = null
+      where room_id = $1 and user_id = $2)
     update room_membership set to_seq = $3 where room_id = $1 and user_id = $2 and to_seq is null`,
     [roomId, userId, seq],
   )
@@ -85,6 +86,30 @@ export async function deleteRoom(transaction: LogTransaction, roomId: string): P
 /** From now on no room refers to the object `key`; the sweeper takes it away. */
 export async function addGarbage(db: Queryable, key: string): Promise<void> {
   await db.query('images.add-garbage', 'insert into object_garbage (key) values ($1) on conflict do nothing', [key])
+}
+
+/**
+ * `until`: null for until undone. One statement on one row, which waits for nobody: it needs no turn at the log's lock,
+ * and finds no row where the member has left meanwhile.
+ * @returns false where `userId` is not in the room, or `until` is over
+ */
+export async function mute(db: Queryable, roomId: string, userId: string, until: Date | null): Promise<boolean> {
+  const rows = await db.query(
+    'rooms.mute',
+    `update chat_room_participant set muted_until = coalesce($3::timestamptz, 'infinity')
+    where room_id = $1 and user_id = $2 and participant_state = 'Joined'
+      and ($3::timestamptz is null or $3 > clock_timestamp()) returning 1`,
+    [roomId, userId, until],
+  )
+  return rows.length > 0
+}
+
+export async function unmute(db: Queryable, roomId: string, userId: string): Promise<void> {
+  await db.query(
+    'rooms.unmute',
+    'update chat_room_participant set muted_until = null where room_id = $1 and user_id = $2 and muted_until is not null',
+    [roomId, userId],
+  )
 }
 
 export async function saveRead(

@@ -17,6 +17,10 @@ export type Room = {
   unread: boolean | null
   unreadCount: number
   latestMessagePreviewText: Preview
+  /** The member wants no pushes of it now. */
+  muted: boolean
+  /** Until when; null: until undone, or not muted. */
+  mutedUntil: Date | null
 }
 
 export type RoomMember = {
@@ -56,5 +60,7 @@ export function newRoom(room: Pick<Room, 'id' | 'roomType' | 'roomName' | 'roomI
     unread: true,
     unreadCount: 0,
     latestMessagePreviewText: NEW_ROOM_PREVIEW,
+    muted: false,
+    mutedUntil: null,
   }
 }

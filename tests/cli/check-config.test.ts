@@ -33,7 +33,7 @@ describe('a configuration in order', () => {
     const cwd = await production(`push_notification_access_token = "SECRET-2"\n${GOOD.replace('ISSUER', 'http://i')}`)
     const { code, stdout } = await ism(['check-config'], { cwd })
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^warning: push_notification_access_token: is not used by this version/)
+    expect(stdout).toMatch(/^warning: push_notification_access_token: is not used/)
     expect(stdout).not.toContain('SECRET')
   })
 })

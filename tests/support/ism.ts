@@ -104,6 +104,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
     webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
     webhooks: [],
+    push: { http: undefined, maxAgeMs: 3_600_000 },
     kafka: undefined,
   }
   const config = merge(base, overrides)

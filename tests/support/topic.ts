@@ -5,6 +5,7 @@ import kafkajs from 'kafkajs'
 import type { KafkaConfig } from '../../src/config/config.ts'
 import { createKafka } from '../../src/infra/kafka.ts'
 import { eventually } from './eventually.ts'
+import type { PushObject } from './pushes.ts'
 
 export type DeadRecord = { value: string | null; key: string | null; headers: Record<string, string> }
 
@@ -18,6 +19,7 @@ export function kafkaConfig(address: string, overrides: Partial<KafkaConfig> = {
     topic: name,
     partitions: [],
     consumerGroup: name,
+    pushTopic: undefined,
     ...overrides,
   }
 }
@@ -133,13 +135,69 @@ export class Topic {
     await this.#producer.disconnect()
   }
 
-  async #administer<T>(work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
-    const admin = this.#kafka.admin()
-    await admin.connect()
-    try {
-      return await work(admin)
-    } finally {
-      await admin.disconnect()
-    }
+  #administer<T>(work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+    return administer(this.#kafka, work)
+  }
+}
+
+export type PushRecord = { partition: number; key: string | undefined; value: PushObject }
+
+/** The topic that pushes go to, beside a test file's own. */
+export class PushTopic {
+  readonly name: string
+  readonly #kafka: kafkajs.Kafka
+
+  private constructor(name: string, kafka: kafkajs.Kafka) {
+    this.name = name
+    this.#kafka = kafka
+  }
+
+  static async create(config: KafkaConfig, partitions: number): Promise<PushTopic> {
+    const topic = new PushTopic(`${config.topic}.push`, createKafka(config, { retries: 8 }))
+    await topic.#administer((admin) =>
+      admin.createTopics({ topics: [{ topic: topic.name, numPartitions: partitions }], waitForLeaders: true }),
+    )
+    return topic
+  }
+
+  /** All that it has now, each partition's in its order. */
+  async read(): Promise<PushRecord[]> {
+    const offsets = await this.#administer((admin) => admin.fetchTopicOffsets(this.name))
+    const count = offsets.reduce((sum, { high }) => sum + Number(high), 0)
+    const groupId = `push-${randomUUID()}`
+    const consumer = this.#kafka.consumer({ groupId, maxWaitTimeInMs: 100 })
+    const found: PushRecord[] = []
+    const enough = new AbortController()
+    if (count === 0) return found
+    await consumer.connect()
+    await consumer.subscribe({ topics: [this.name], fromBeginning: true })
+    await consumer.run({
+      eachMessage: async ({ partition, message: { key, value } }) => {
+        found.push({ partition, key: key?.toString(), value: JSON.parse(String(value)) })
+        if (found.length >= count) enough.abort()
+      },
+    })
+    if (!enough.signal.aborted) await once(enough.signal, 'abort', { signal: AbortSignal.timeout(20_000) })
+    await consumer.disconnect()
+    await this.#administer((admin) => admin.deleteGroups([groupId])).catch(() => {})
+    return found
+  }
+
+  async drop(): Promise<void> {
+    await this.#administer((admin) => admin.deleteTopics({ topics: [this.name] })).catch(() => {})
+  }
+
+  #administer<T>(work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+    return administer(this.#kafka, work)
+  }
+}
+
+async function administer<T>(kafka: kafkajs.Kafka, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+  const admin = kafka.admin()
+  await admin.connect()
+  try {
+    return await work(admin)
+  } finally {
+    await admin.disconnect()
   }
 }

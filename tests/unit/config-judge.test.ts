@@ -72,6 +72,7 @@ test('what is left out has its documented default', () => {
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
     webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
     webhooks: [],
+    push: { http: undefined, maxAgeMs: 3_600_000 },
     kafka: undefined,
   } satisfies Config)
 })
@@ -153,8 +154,16 @@ describe('[kafka_config]', () => {
       topic: 'notices',
       partitions: [],
       consumerGroup: 'ism',
+      pushTopic: undefined,
     })
     expect(accepted({ kafka_config: section }).kafka).toBeUndefined()
+  })
+
+  test('has a topic for pushes, which is of no use while Kafka is not used', () => {
+    expect(accepted({ use_kafka: true, ...kafka({ push_topic: 'pushes' }) }).kafka?.pushTopic).toBe('pushes')
+    expect(judged({ ...MINIMUM, ...kafka({ push_topic: 'pushes' }) }).warnings).toMatchObject([
+      { key: 'kafka_config.push_topic', problem: 'is not used' },
+    ])
   })
 
   test('logs in and encrypts where it says so', () => {
@@ -174,6 +183,17 @@ describe('[kafka_config]', () => {
       partitions: [0, 2],
     })
   })
+})
+
+test('pushes go where they are sent, and what is about them is of no use without that', () => {
+  const http = { url: 'https://push.example/pushes', accessToken: 'abc' }
+  const keys = { push_notification_url: http.url, push_notification_access_token: 'abc', push_max_age_seconds: 60 }
+  expect(accepted(keys).push).toEqual({ http, maxAgeMs: 60_000 })
+  const { push_notification_url: _, ...without } = keys
+  expect(judged({ ...MINIMUM, ...without }).warnings).toMatchObject([
+    { key: 'push_notification_access_token', problem: 'is not used' },
+    { key: 'push_max_age_seconds', problem: 'is not used' },
+  ])
 })
 
 test('a claim for roles is of no use without a role', () => {
@@ -320,6 +340,14 @@ describe('refused values', () => {
     [webhook({ service_role: 'a b' }), 'webhook_config.service_role', /not allowed/],
     [webhook({ service_role_claim: 'a..b' }), 'webhook_config.service_role_claim', /not allowed/],
     [kafka({ topic: 't'.repeat(245) }), 'kafka_config.topic', /not allowed/],
+    [kafka({ push_topic: 'notices' }), 'kafka_config.push_topic', /is also topic/],
+    [kafka({ push_topic: 'notices.dead' }), 'kafka_config.push_topic', /records that cannot be used/],
+    [kafka({ push_topic: 'a topic' }), 'kafka_config.push_topic', /not allowed/],
+    [{ push_notification_url: 'push.example' }, 'push_notification_url', /is no URL/],
+    [{ push_notification_url: 'ftp://push.example' }, 'push_notification_url', /begins with http/],
+    [{ push_notification_url: 'https://me:secret@push.example' }, 'push_notification_url', /user name/],
+    [{ push_notification_access_token: 'a b' }, 'push_notification_access_token', /not allowed/],
+    [{ push_max_age_seconds: 9 }, 'push_max_age_seconds', /out of range/],
     [kafka({ brokers: 'kafka://b:9092' }), 'kafka_config.brokers', /item 1 is a URL/],
     [kafka({ brokers: 7 }), 'kafka_config.brokers', /item 1 is a number/],
     [kafka({ partition: [-1] }), 'kafka_config.partition', /item 1 is out of range/],
@@ -453,11 +481,10 @@ describe('aliases of [object_db_config]', () => {
 test('keys that this version does not use yet are judged, accepted and warned of', () => {
   const { config, warnings } = judged({
     ...MINIMUM,
-    push_notification_url: 'https://push.example',
-    push_notification_access_token: 'abc',
+    token_issuer: { ...MINIMUM.token_issuer, valid_admin_client: 'admin' },
   })
   expect(config).toBeDefined()
-  expect(warnings.map(({ key }) => key)).toEqual(['push_notification_url', 'push_notification_access_token'])
+  expect(warnings.map(({ key }) => key)).toEqual(['token_issuer.valid_admin_client'])
 })
 
 describe('layers', () => {
