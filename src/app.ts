@@ -130,7 +130,11 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const { redisWakeUps } = log
   const readMetrics = async () => {
     // The other metrics matter most when the database is down.
-    await listProjections(db).then(observe.projectionsRead, () => {})
+    await listProjections(db).then(
+      // Not those of receivers that are no longer configured.
+      (all) => observe.projectionsRead(all.filter(({ name }) => log.projections.includes(name))),
+      () => {},
+    )
     await countDeadDeliveries(db).then(observe.deadDeliveriesRead, () => {})
     return observe.registry
   }
