@@ -119,7 +119,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
-  const pushes = await startPushes(config, db, observe, log)
+  const pushes = await startPushes(config, db, observe, { ...log, holder })
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
@@ -348,11 +348,16 @@ async function startPushes(
   config: Config,
   db: Database,
   observe: Observations,
-  { tail, project }: { tail: Tail; project: (projection: Projection) => Promise<Projector> },
+  { tail, project, holder }: { tail: Tail; project: (projection: Projection) => Promise<Projector>; holder: string },
 ) {
   const pushes = []
   for (const target of await openPushTargets(config)) {
-    const push = createPushProjection(db, target, { epoch: tail.epoch, maxAgeMs: config.push.maxAgeMs }, observe)
+    const push = createPushProjection(
+      db,
+      target,
+      { epoch: tail.epoch, maxAgeMs: config.push.maxAgeMs, holder },
+      observe,
+    )
     push.drivenBy(await project(push))
     pushes.push(push)
   }

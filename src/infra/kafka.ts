@@ -117,8 +117,8 @@ export async function checkWrittenTopic(config: KafkaConfig, topic: string): Pro
     if (headless.length > 0) throw new Error(`${headless.length} partitions of the topic "${topic}" have no leader`)
     return `topic "${topic}" has ${partitions.length} ${partitions.length === 1 ? 'partition' : 'partitions'}`
   } catch (error) {
-    const isMissing = kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION'
-    throw new Error(isMissing ? `there is no topic "${topic}"` : reasonOf(error), { cause: error })
+    if (kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') throw new Error(`there is no topic "${topic}"`)
+    throw new Error(reasonOf(error), { cause: error })
   } finally {
     await admin.disconnect().catch(() => {})
   }

@@ -32,7 +32,6 @@ export class Audience {
   /** True at every seq from the last page's on: read once, then kept by the log itself. */
   readonly #rooms = new LRUCache<string, Members>({
     maxSize: MAX_MEMBERS,
-    maxEntrySize: Number.POSITIVE_INFINITY,
     sizeCalculation: (members) => Math.min(MAX_MEMBERS, members.size + 1),
   })
 

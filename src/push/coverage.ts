@@ -26,9 +26,12 @@ const MAX_EVENTS = 200_000
 const MAX_IDS = 2_000_000
 const EVENTS_AT_ONCE = 250
 const RETRY_MS = 1_000
+/** A PostgreSQL that crashed has forgotten who is connected where; the nodes tell it anew within some three seconds. */
+const RECOVERY_MS = 5_000
 
 export class Coverage {
   readonly #db: Queryable
+  readonly #holder: string
   readonly #decide: (decided: Decided[]) => void
   readonly #observe: CoverageObserver
   /** In the log's order: a later page is never decided before an earlier one. */
@@ -41,12 +44,19 @@ export class Coverage {
   #deciding: Promise<void> | undefined
   /** Counts how often all was forgotten: what was asked before that is of no use after it. */
   #round = 0
+  #nodeId: string | undefined
+  /** Before this, by PostgreSQL's clock, it may not know everybody who is connected. */
+  #trustedFrom = 0
   /** PostgreSQL's clock, less this process's monotonic one. */
   #clock = Date.now() - performance.now()
 
-  /** @param decide gets, in each person's order, what they get; sooner or later everything that was asked */
-  constructor(db: Queryable, decide: (decided: Decided[]) => void, observe: CoverageObserver) {
+  /**
+   * @param holder what this node is called
+   * @param decide gets, in each person's order, what they get; sooner or later everything that was asked
+   */
+  constructor(db: Queryable, holder: string, decide: (decided: Decided[]) => void, observe: CoverageObserver) {
     this.#db = db
+    this.#holder = holder
     this.#decide = decide
     this.#observe = observe
   }
@@ -73,10 +83,15 @@ export class Coverage {
     if (people.size === 0) return
     const leases = await this.#leases(people)
     if (round !== this.#round) return
-    const covered = new Set(leases.covered)
+    const covered = leases.isTrusted ? new Set(leases.covered) : people
     const parts = new Map<readonly string[], { gets: readonly string[]; waits: readonly string[] }>()
     const decided: Decided[] = []
-    const page: WaitingPage = { events: [], people: new Set(), until: leases.until, dueAt: 0 }
+    const page: WaitingPage = {
+      events: [],
+      people: new Set(),
+      until: Math.max(leases.until, this.#trustedFrom),
+      dueAt: 0,
+    }
     for (const { event, users, except } of addressed) {
       let part = parts.get(users)
       if (!part) {
@@ -111,9 +126,13 @@ export class Coverage {
   }
 
   async #leases(people: Set<string>) {
-    const leases = await findLeases(this.#db, [...people])
-    this.#clock = leases.now - performance.now()
-    return leases
+    const leases = await findLeases(this.#db, [...people], this.#holder)
+    const { now, nodeId } = leases
+    this.#clock = now - performance.now()
+    const isAnother = this.#nodeId !== undefined && this.#nodeId !== nodeId
+    if (nodeId === null || isAnother) this.#trustedFrom = now + RECOVERY_MS
+    this.#nodeId = nodeId ?? ''
+    return { ...leases, isTrusted: now >= this.#trustedFrom }
   }
 
   #wait(page: WaitingPage, now: number): void {
@@ -145,7 +164,8 @@ export class Coverage {
   async #decideDue(round: number): Promise<void> {
     try {
       for (let due = this.#due(); due.length > 0; due = this.#due()) {
-        const { now, covered } = await this.#leases(new Set(due.flatMap(({ people }) => [...people])))
+        const { now, covered, isTrusted } = await this.#leases(new Set(due.flatMap(({ people }) => [...people])))
+        if (!isTrusted) for (const page of due) page.until = Math.max(page.until, this.#trustedFrom)
         for (const page of due) {
           if (round !== this.#round) return
           if (now <= page.until) {

@@ -11,7 +11,12 @@ import type { PushTarget } from './push-target.ts'
 
 export type PushObserver = PushQueueObserver & CoverageObserver
 
-export type PushOptions = { epoch: string; maxAgeMs: number }
+export type PushOptions = {
+  epoch: string
+  maxAgeMs: number
+  /** What this node is called where nodes tell each other who is connected to them. */
+  holder: string
+}
 
 /** Its projector, which is made with the projection and so after it. */
 export type PushDriver = { isHolder: boolean; wake(): void }
@@ -27,12 +32,17 @@ const GATHER_MS = 250
 export function createPushProjection(
   db: Queryable,
   target: PushTarget,
-  { epoch, maxAgeMs }: PushOptions,
+  { epoch, maxAgeMs, holder }: PushOptions,
   observe: PushObserver,
 ): PushProjection {
   let driver: PushDriver | undefined
   const audience = new Audience(db)
-  const coverage = new Coverage(db, (decided) => queue.add(decided.flatMap((each) => pushesOf(each, epoch))), observe)
+  const coverage = new Coverage(
+    db,
+    holder,
+    (decided) => queue.add(decided.flatMap((each) => pushesOf(each, epoch))),
+    observe,
+  )
   const queue = new PushQueue(
     target,
     {

@@ -28,6 +28,8 @@ export function listMuted(db: Queryable, rooms: string[], since: Date): Promise<
 }
 
 export type Leases = {
+  /** The asking node's own id, which is another one after each time that PostgreSQL forgot it; null: it is forgotten now. */
+  nodeId: string | null
   /** Milliseconds by PostgreSQL's clock, from before anything was looked at. */
   now: number
   /** Those of the asked for who have a stream on a node whose lease is live. */
@@ -36,17 +38,18 @@ export type Leases = {
   until: number
 }
 
-export async function findLeases(db: Queryable, users: string[]): Promise<Leases> {
+export async function findLeases(db: Queryable, users: string[], holder: string): Promise<Leases> {
   const [leases] = await db.query<Leases>(
     'push.leases',
     `with covered as materialized (
       select p.user_id, max(n.lease_until) as lease_until from presence p join node n on n.id = p.node_id
       where p.user_id = any ($1::uuid[]) and n.lease_until > clock_timestamp() group by p.user_id)
-    select (extract(epoch from statement_timestamp()) * 1000)::float8 as now,
+    select (select n.id from node n where n.holder = $2 and n.lease_until > clock_timestamp() and not n.ended limit 1) as "nodeId",
+      (extract(epoch from statement_timestamp()) * 1000)::float8 as now,
       coalesce(array_agg(c.user_id) filter (where c.user_id is not null), '{}') as covered,
       coalesce(extract(epoch from max(c.lease_until)) * 1000, 0)::float8 as until
     from covered c`,
-    [users],
+    [users, holder],
   )
   if (!leases) throw new Error('the leases came without a row')
   return leases

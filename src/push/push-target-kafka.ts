@@ -73,10 +73,14 @@ export function createKafkaPushTarget(config: KafkaConfig, topic: string): PushT
     maxBytes: 512 * 1024,
     async send(pushes, signal) {
       if (closed) return { outcome: 'unanswered', reason: 'closed' }
-      const ended = new Promise<Answer>((resolve) => {
-        signal.addEventListener('abort', () => resolve({ outcome: 'unanswered', reason: 'given up' }), { once: true })
+      return new Promise((resolve) => {
+        const giveUp = () => resolve({ outcome: 'unanswered', reason: 'given up' })
+        signal.addEventListener('abort', giveUp)
+        void produce(pushes).then((answer) => {
+          signal.removeEventListener('abort', giveUp)
+          resolve(answer)
+        })
       })
-      return Promise.race([produce(pushes), ended])
     },
     async close() {
       closed = true

@@ -5,8 +5,14 @@ import { type Database, openDatabase } from '../../src/infra/postgres.ts'
 import type { LogEvent } from '../../src/log/event.ts'
 import { type Projection, Projector } from '../../src/log/projector.ts'
 import { createLogTransactions, type LogTransactions } from '../../src/log/transaction.ts'
+import { createLogger } from '../../src/observability/logger.ts'
+import { trimLog } from '../support/archive.ts'
+import { ism as command, configuredFor } from '../support/command-line.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
+import { startIsm } from '../support/ism.ts'
+import { metricOf } from '../support/metric.ts'
+import { PushReceiver } from '../support/pushes.ts'
 
 let database: TestDatabase
 let db: Database
@@ -100,3 +106,58 @@ test('another node that takes over does again what was not settled', async () =>
   await eventually('it is done again', async () => times(seq) === 2)
   await eventually('it is settled', async () => (await position()) === seq)
 })
+
+test('one that the log has left behind stands still, says so, and goes on where it is told to', async () => {
+  const ism = await startIsm()
+  const receiver = await new PushReceiver().start()
+  const push = { http: { url: receiver.url, accessToken: undefined } }
+  const [alice, bob] = await ism.people('alice', 'bob')
+  await alice.createRoom([bob], 'before')
+  const cwd = await configuredFor(ism)
+  const run = async (...argv: string[]) => command(argv, { cwd })
+  const status = async () =>
+    JSON.parse((await run('status', '--json')).stdout).projections.find(
+      (each: { name: string }) => each.name === 'push:http',
+    )
+
+  await ism.sql.query("insert into projection (name, seq) values ('push:http', 0), ('push:kafka', 1000000)")
+  await trimLog(ism)
+  expect((await status()).brokenAt).toMatch(/^\d{4}-/)
+  expect((await run('status')).stdout).toMatch(/push:http.*broken: ism resume push:http/)
+  const { rows } = await ism.sql.query('select name from projection where broken_at is not null')
+  expect(rows).toEqual([{ name: 'push:http' }])
+
+  // Housekeeping goes to the node that starts now.
+  await ism.app.close()
+  await ism.sql.query("update projection set holder = null where name = 'maintenance'")
+  const lines: string[] = []
+  const node = await ism.anotherNode({ push }, createLogger('error', { write: (line) => void lines.push(line) }))
+  await eventually('the node says so', async () => lines.some((line) => line.includes('ism resume push:http')), 15_000)
+  expect(await metricOf({ app: node }, 'ism_projection_broken', { name: 'push:http' })).toBe(1)
+  const at = alice.at(`http://127.0.0.1:${node.address.port}`)
+  await at.createRoom([bob], 'meanwhile')
+  expect(receiver.received).toEqual([])
+
+  expect(await run('resume', 'push:http')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^push:http goes on after seq \d+\n$/),
+  })
+  await eventually('it goes on', async () => receiver.pushes.length > 0)
+  expect(receiver.pushes.map(({ notification }) => notification['room'].roomName)).toEqual(['meanwhile'])
+  expect((await status()).brokenAt).toBeNull()
+  expect(await run('resume', 'push:http')).toMatchObject({
+    code: 1,
+    stderr: 'ism: there is no broken projection "push:http"\n',
+  })
+  expect((await run('resume', 'push:http', '--from', 'yesterday')).code).toBe(2)
+
+  await ism.sql.query("update projection set broken_at = now(), seq = 0 where name = 'push:http'")
+  receiver.received.length = 0
+  expect((await run('resume', 'push:http', '--from', 'now', '--json')).code).toBe(0)
+  await at.createRoom([bob], 'from now on')
+  await eventually('it goes on', async () => receiver.pushes.length > 0)
+  expect(receiver.pushes.map(({ notification }) => notification['room'].roomName)).toEqual(['from now on'])
+  await node.close()
+  await ism.stop()
+  await receiver.stop()
+}, 60_000)

@@ -48,7 +48,7 @@ describeWith(VARIABLES, 'pushes while Kafka', ({ ISM_TEST_KAFKA: address, ISM_TE
   }
   async function expectAllInOrder(): Promise<void> {
     await pushed(ism, 'push:kafka', 90_000)
-    expect(await isOk()).toBe(true)
+    await eventually('ISM says so', async () => (await isOk()) === true)
     const records = await pushes.read()
     const texts = records
       .filter(({ value: { notification, to_user } }) => notification.type === 'ChatMessage' && to_user.includes(bob.id))

@@ -63,8 +63,8 @@ export class TestIsm {
   }
 
   /** Another node on the same database. */
-  async anotherNode(overrides: Overrides = {}): Promise<App> {
-    return startApp(merge(this.config, overrides), { logger: createLogger('silent'), migrate: false })
+  async anotherNode(overrides: Overrides = {}, logger = createLogger('silent')): Promise<App> {
+    return startApp(merge(this.config, overrides), { logger, migrate: false })
   }
 
   async stop(): Promise<void> {

@@ -19,8 +19,13 @@ export class PushReceiver extends HttpReceiver {
     return this.pushes.filter(({ to_user }) => to_user.includes(id)).map(({ notification }) => notification)
   }
 
+  /** What their messages say, in order; of other events the type. */
+  wordsOf(person: { id: string }): string[] {
+    return this.of(person).map(({ type, message }) => message?.msgBody.text ?? type)
+  }
+
   textsOf(person: { id: string }): string[] {
-    return this.of(person).map(({ message }) => message.msgBody?.text ?? message)
+    return this.of(person).flatMap(({ message }) => message?.msgBody.text ?? [])
   }
 }
 
