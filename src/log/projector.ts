@@ -97,8 +97,9 @@ export class Projector {
     return this.#lease !== undefined && performance.now() - this.#prolongedAt < LEASE_MS
   }
 
-  /** There may be something new. */
+  /** There may be something new; a node without the lease looks for that now and then, not at each commit. */
   wake(): void {
+    if (!this.#lease && !this.#stopped) return
     this.#woken = true
     this.#wakeUp?.()
   }
