@@ -35,7 +35,8 @@ export function judgeKafka(judgement: Judgement, directory: string): KafkaConfig
     consumerGroup: values.consumer_group,
     pushTopic: values.push_topic,
   }
-  if (!isUsed) warnOfUnused(judgement, 'kafka_config.push_topic', 'use_kafka = true beside it')
+  // Who says false has decided; who says nothing may have forgotten.
+  if (!given.has('use_kafka')) warnOfUnused(judgement, 'kafka_config.push_topic', 'use_kafka = true beside it')
   judgePushTopic(judgement)
   return isUsed ? config : undefined
 }

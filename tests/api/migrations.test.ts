@@ -267,6 +267,8 @@ describe('a database of ISM 0.7.9', () => {
         latestMessage: '2025-09-01T10:00:00.000Z',
         unread: true,
         unreadCount: 0,
+        muted: false,
+        mutedUntil: null,
         latestMessagePreviewText: { type: 'Media', sender_username: 'Ben', media_type: media },
       },
       {
@@ -278,6 +280,8 @@ describe('a database of ISM 0.7.9', () => {
         latestMessage: '2025-08-01T10:00:00.123Z',
         unread: false,
         unreadCount: 0,
+        muted: false,
+        mutedUntil: null,
         latestMessagePreviewText: { type: 'Text', sender_username: 'Ada', text: 'see you' },
       },
       expect.objectContaining({ id: WITH_DAN, roomName: 'Dan', unread: false }),
@@ -291,6 +295,8 @@ describe('a database of ISM 0.7.9', () => {
         // As 0.7.9 has it where nothing was ever said.
         unread: false,
         unreadCount: 0,
+        muted: false,
+        mutedUntil: null,
         latestMessagePreviewText: { type: 'New' },
       },
     ])

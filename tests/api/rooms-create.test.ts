@@ -49,6 +49,8 @@ describe('a new room', () => {
       latestMessage: body.createdAt,
       unread: true,
       unreadCount: 0,
+      muted: false,
+      mutedUntil: null,
       latestMessagePreviewText: { type: 'New' },
     }
     expect(body).toEqual(room)
@@ -70,6 +72,8 @@ describe('a new room', () => {
       latestMessage: body.createdAt,
       unread: true,
       unreadCount: 0,
+      muted: false,
+      mutedUntil: null,
       latestMessagePreviewText: { type: 'New' },
     })
     expect((await carol.get(`/api/rooms/${body.id}`)).body).toEqual(body)

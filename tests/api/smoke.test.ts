@@ -20,6 +20,8 @@ test('a message reaches the stream and the timeline, and makes the room unread',
     roomName: 'alice',
     unread: true,
     unreadCount: 0,
+    muted: false,
+    mutedUntil: null,
   })
 
   const sent = await alice.send(roomId, 'Hello, bob!')

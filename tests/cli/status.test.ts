@@ -28,8 +28,10 @@ test('shows how far the archive is, and that it falls behind while nobody works 
         lag: 0,
         lagSeconds: 0,
         holder: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        brokenAt: null,
       },
     ],
+    deadDeliveries: [],
     nodes: [
       {
         name: `${hostname()} ${process.pid}`,
