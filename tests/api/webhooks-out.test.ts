@@ -321,6 +321,28 @@ describe('receivers that are not well hold back nobody else', () => {
   })
 })
 
+test('a node ends in time though receivers hang, and another delivers what they did not take', async () => {
+  const slow = [new WebhookServer('slow one'), new WebhookServer('slow two'), new WebhookServer('slow three')]
+  await Promise.all(slow.map((server) => server.start()))
+  const webhooks = slow.map((server) => server.config(['ChatMessage'], { timeoutMs: 60_000 }))
+  const one = await ism.anotherNode({ webhooks })
+  for (const server of slow) server.answering = () => new Promise<number>(() => {})
+  const wanted = await chat(2)
+  await eventually('each has a request', async () => slow.every(({ http }) => http.received.length > 0))
+  const started = performance.now()
+  await one.close()
+  expect(performance.now() - started).toBeLessThan(5_000)
+
+  for (const server of slow) server.answering = () => 204
+  const other = await ism.anotherNode({ webhooks })
+  for (const server of slow) {
+    await came(server, wanted)
+    expect(messageIds(server, wanted)).toEqual(wanted)
+  }
+  await other.close()
+  await Promise.all(slow.map((server) => server.stop()))
+}, 60_000)
+
 test('no secret is in the log', () => {
   expect(log).toContain('"webhook":"down"')
   for (const secret of [next, ...servers.map(({ secret }) => secret)]) {
