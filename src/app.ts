@@ -116,6 +116,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(closeStore)
   const holder = randomUUID()
   const log = await startLog(config, db, observe, store, holder, closing)
+  const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
   const pushes = await startPushes(config, db, observe, { ...log, holder })
@@ -129,7 +130,11 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const { redisWakeUps } = log
   const readMetrics = async () => {
     // The other metrics matter most when the database is down.
-    await listProjections(db).then(observe.projectionsRead, () => {})
+    await listProjections(db).then(
+      // Not those of receivers that are no longer configured.
+      (all) => observe.projectionsRead(all.filter(({ name }) => log.projections.includes(name))),
+      () => {},
+    )
     await countDeadDeliveries(db).then(observe.deadDeliveriesRead, () => {})
     return observe.registry
   }
@@ -205,7 +210,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    await Promise.all([drained, log.hub.close()])
+    await Promise.all([drained, log.hub.close(), webhooks.stop()])
     await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
   records?.start(createRecordIntake(log.notifications, observe))
@@ -309,6 +314,33 @@ async function startLog(
     batches: createSendBatches(db, observe, committed),
     notifications: createNotificationLog(db, committed),
   }
+}
+
+/** A projection for each receiver. They stop side by side, so that slow ones do not add up. */
+async function startWebhooks(
+  { webhooks }: Config,
+  db: Database,
+  observe: Observations,
+  { tail, project }: { tail: Tail; project(projection: Projection): Promise<Projector> },
+): Promise<{ stop(): Promise<unknown> }> {
+  if (webhooks.length === 0) return { stop: async () => {} }
+  const [{ createReceiver }, { createWebhookProjection }] = await Promise.all([
+    import('./webhooks/receiver.ts'),
+    import('./webhooks/webhook-projection.ts'),
+  ])
+  const projections: Projection[] = []
+  for (const webhook of webhooks) {
+    let projector: Projector | undefined
+    const projection = createWebhookProjection(db, webhook, createReceiver(webhook), {
+      epoch: tail.epoch,
+      mayDeliver: () => projector?.isHolder === true,
+      drained: () => projector?.wake(),
+      observe,
+    })
+    projector = await project(projection)
+    projections.push(projection)
+  }
+  return { stop: () => Promise.all(projections.map(({ underWay }) => underWay?.stop())) }
 }
 
 /** One projection for each place that pushes go to. */

@@ -1,5 +1,12 @@
 /** Tries what a configuration names, each on its own and timed: the stores and the token issuer. */
-import type { CassandraConfig, Config, KafkaConfig, ObjectsConfig, TokenIssuerConfig } from '../config/config.ts'
+import type {
+  CassandraConfig,
+  Config,
+  KafkaConfig,
+  ObjectsConfig,
+  TokenIssuerConfig,
+  WebhookReceiver,
+} from '../config/config.ts'
 import { oneLine } from './error-report.ts'
 
 export type Check = { name: string; ok: boolean; milliseconds: number; detail: string }
@@ -15,6 +22,7 @@ export async function checkConnections(config: Config): Promise<Check[]> {
     checkObjects(objects),
     ...(redisUrl === undefined ? [] : [timed('Redis', () => checkRedis(redisUrl))]),
     ...(kafka ? [timed('Kafka', () => checkKafka(kafka))] : []),
+    ...config.webhooks.map((webhook) => timed(`webhook ${webhook.name}`, () => checkWebhook(webhook))),
     ...(kafka && pushTopic ? [timed('Kafka pushes', () => checkPushTopic(kafka, pushTopic))] : []),
     ...(push.http ? [timed('push receiver', () => checkPushReceiver(push.http?.url ?? ''))] : []),
     timed('token issuer', () => checkIssuer(config.tokenIssuer)),
@@ -34,6 +42,12 @@ async function checkRedis(url: string): Promise<string> {
 async function checkKafka(config: KafkaConfig): Promise<string> {
   const kafka = await import('../infra/kafka.ts')
   return await kafka.checkKafka(config)
+}
+
+async function checkWebhook({ url, allowPrivate, timeoutMs }: WebhookReceiver): Promise<string> {
+  const { tryReceiver } = await import('../infra/outbound-http.ts')
+  await tryReceiver(url, { allowPrivate, timeoutMs })
+  return 'can be connected to; nothing was posted'
 }
 
 async function checkPushTopic(config: KafkaConfig, topic: string): Promise<string> {

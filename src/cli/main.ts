@@ -15,6 +15,7 @@ import { addSendNotification } from './send-notification.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
 import { addToken } from './token.ts'
+import { addWebhooks } from './webhooks.ts'
 import { addWorker } from './worker.ts'
 
 const PACKAGE = new URL('../../package.json', import.meta.url)
@@ -58,7 +59,7 @@ function createProgram(io: Io): Command {
       "\nBegin with `ism serve --embedded`: it needs nothing else. Each command's --help has examples.",
     )
   const subcommands = [addServe, addMigrate, addInitKeyspace, addCheckConfig, addStatus, addSendNotification]
-  for (const add of [...subcommands, addPush, addResume, addInit, addToken, addWorker]) add(program, io)
+  for (const add of [...subcommands, addPush, addWebhooks, addResume, addInit, addToken, addWorker]) add(program, io)
   return program
 }
 

@@ -28,10 +28,15 @@ export function addStatus(program: Command, io: Io): void {
     .option(...CONFIG_OPTION)
     .option('--json', 'answer in JSON')
     .action(async ({ config, json }: StatusOptions) => {
-      const { postgres, kafka } = await configurationOf(io, config)
+      const { postgres, kafka, webhooks } = await configurationOf(io, config)
       const status = { ...(await readStatus(postgres)), ...(kafka && { kafka: await readKafkaStatus(kafka) }) }
       if (json) writeLine(io.stdout, JSON.stringify(status))
-      else await print(status, io)
+      else
+        await print(
+          status,
+          webhooks.map(({ name }) => name),
+          io,
+        )
     })
 }
 
@@ -77,7 +82,11 @@ async function readKafkaStatus(config: KafkaConfig): Promise<KafkaStatus> {
 
 const tenths = (seconds: number) => Math.round(seconds * 10) / 10
 
-async function print({ log, projections, nodes, deadDeliveries, kafka }: Status, io: Io): Promise<void> {
+async function print(
+  { log, projections, nodes, deadDeliveries, kafka }: Status,
+  receivers: string[],
+  io: Io,
+): Promise<void> {
   const { default: Table } = await import('cli-table3')
   const kept =
     log.headSeq > log.trimmedSeq ? `seq ${log.trimmedSeq + 1} to ${log.headSeq}` : `empty after seq ${log.headSeq}`
@@ -103,8 +112,11 @@ async function print({ log, projections, nodes, deadDeliveries, kafka }: Status,
     tableOf(
       ['projection', 'position', 'behind', 'for', 'worked at by'],
       projections.map(({ name, seq, lag, lagSeconds, holder, brokenAt }) => {
+        const [, receiver] = /^webhook:(.+)$/.exec(name) ?? []
         const worker = brokenAt === null ? nameOf(holder) : `broken: ism resume ${name}`
-        return [name, seq, lag, since(lag, lagSeconds), worker]
+        const isGone = receiver !== undefined && !receivers.includes(receiver)
+        const note = isGone && holder === null ? `not configured: ism webhooks forget ${receiver}` : worker
+        return [name, seq, lag, since(lag, lagSeconds), note]
       }),
     ),
   )

@@ -1,4 +1,5 @@
 /** What ISM runs on, judged: every value present, typed and in its unit. The only shape that the rest of ISM sees. */
+import type { EventName } from '../shared/event-name.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
@@ -15,6 +16,8 @@ export type Config = {
   log: LogConfig
   streams: StreamsConfig
   webhook: WebhookConfig
+  /** Who events are posted to. */
+  webhooks: WebhookReceiver[]
   push: PushConfig
   /** `undefined` where Kafka is not used. */
   kafka: KafkaConfig | undefined
@@ -164,6 +167,19 @@ export type WebhookConfig = {
   serviceRole: string | undefined
   /** Dots lead into objects; `undefined`: where Keycloak puts roles. */
   serviceRoleClaim: string | undefined
+}
+
+export type WebhookReceiver = {
+  /** Distinct; its position is kept under it. */
+  name: string
+  /** May hold a secret in its path or query. */
+  url: string
+  /** `whsec_` and the key in base64, at least one. */
+  secrets: string[]
+  events: EventName[]
+  /** Not only addresses of the public internet. */
+  allowPrivate: boolean
+  timeoutMs: number
 }
 
 export type KafkaConfig = {

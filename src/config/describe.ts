@@ -1,6 +1,6 @@
 /** Writes the configuration's table for people: the reference in Markdown and the commented template. */
-import { variablesOf } from './environment.ts'
-import { type Key, SECTIONS, type Section, TOP } from './schema.ts'
+import { variableOfList, variablesOf } from './environment.ts'
+import { type Key, LISTED, SECTIONS, type Section, TOP } from './schema.ts'
 
 const INTRODUCTION = `# Configuration
 
@@ -20,6 +20,8 @@ Each layer overrides what the ones before it say:
    A variable and its \`_FILE\` together are refused;
 5. options of the command line.
 
+A list of tables such as \`[[webhooks]]\` is overridden as a whole; its variable holds a list of objects in JSON.
+
 In a variable, lists have commas between their items. Numbers may stand in quotes in a file. Relative paths
 are relative to the working directory. Unknown keys are refused, and so is an unknown \`ISM_\` variable that
 has two underscores or resembles a known one; other unknown \`ISM_\` variables are warned of. \`ISM_MODE\`, and
@@ -32,12 +34,19 @@ names that begin with \`ISM_TEST_\` or \`ISM_SERVICES_\`, are not for the config
 export function reference(): string {
   const sections = [...SECTIONS].map(([name, section]) => {
     const title = name === TOP ? '## Top level' : `## [${name}]`
-    const rows = Object.entries(section.keys).map(([key, spec]) => referenceRow(name, key, spec))
-    const table = ['| key | value | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
-    return [title, sectionNotes(section), table].join('\n\n')
+    const rows = Object.entries(section.keys).map(([key, spec]) => referenceRow(key, variablesOf(name, key)[0], spec))
+    return [title, sectionNotes(section), referenceTable(rows)].join('\n\n')
   })
-  return `${[INTRODUCTION.trimEnd(), ...sections].join('\n\n')}\n`
+  const lists = [...LISTED].map(([name, list]) => {
+    const rows = Object.entries(list.keys).map(([key, spec]) => referenceRow(key, undefined, spec))
+    const notes = `${list.doc} In a variable: \`${variableOfList(name)}\`, or \`${variableOfList(name)}_FILE\`.`
+    return [`## [[${name}]]`, notes, referenceTable(rows)].join('\n\n')
+  })
+  return `${[INTRODUCTION.trimEnd(), ...sections, ...lists].join('\n\n')}\n`
 }
+
+const referenceTable = (rows: string[]) =>
+  ['| key | value | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
 
 const UNUSED = 'Not used by this version.'
 
@@ -46,7 +55,7 @@ const sectionNotes = ({ doc, required, unused }: Section) =>
 
 const joined = (sentences: string[]) => sentences.filter((sentence) => sentence !== '').join(' ')
 
-function referenceRow(section: string, name: string, key: Key): string {
+function referenceRow(name: string, variable: string | undefined, key: Key): string {
   const fallback = key.required ? '*required*' : key.default === undefined ? '' : `\`${literal(key.default)}\``
   const notes = [
     key.doc,
@@ -54,7 +63,7 @@ function referenceRow(section: string, name: string, key: Key): string {
     key.secret ? 'Secret: never shown.' : '',
     key.unused ? UNUSED : '',
   ]
-  const names = `\`${name}\`<br>\`${variablesOf(section, name)[0]}\``
+  const names = `\`${name}\`${variable === undefined ? '' : `<br>\`${variable}\``}`
   const cells = [names, key.type.expected, fallback, joined(notes)].map((cell) => cell.replaceAll('|', '\\|'))
   return `| ${cells.join(' | ')} |`
 }
@@ -69,13 +78,16 @@ export function template(): string {
       const head = name === TOP ? [] : [`# ${section.doc}`, `${isWhole ? '' : '# '}[${name}]`]
       return [...head, ...templateEntries(section, isOpen)].join('\n')
     })
+  const lists = [...LISTED].map(([name, list]) =>
+    [`# ${list.doc}`, `# [[${name}]]`, ...templateEntries(list, false)].join('\n'),
+  )
   const introduction = [
     '# Configuration of ISM. "#:" explains the key below it; a key behind "# " may be left out and shows its default',
     '# or an example.',
     '# Every key is explained in docs/configuration.md; `ism check-config --connect` tries what stands here.',
     '# Keep this file readable only by ISM, or put secrets into files that ISM_..._FILE variables name.',
   ].join('\n')
-  return `${[introduction, ...sections].join('\n\n')}\n`
+  return `${[introduction, ...sections, ...lists].join('\n\n')}\n`
 }
 
 /** Active beside the required keys, so that the template is whole as it stands and shows what is most often set. */

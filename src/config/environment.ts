@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Layer } from './layers.ts'
 import type { Problem } from './problem.ts'
-import { qualified, SECTIONS, TOP } from './schema.ts'
+import { LISTED, qualified, SECTIONS, TOP } from './schema.ts'
 import { nearest } from './suggestion.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-type Target = { section: string; key: string }
+/** Without a `key`: all tables of a list, in JSON. */
+type Target = { section: string; key?: string }
 
 /** Variables that are not for the configuration, and those that Kubernetes makes for a service named `ism`. */
 const NOT_OURS = /^ISM_(?:MODE$|TEST_|SERVICES_|SERVICE_(?:HOST|PORT)|PORT_\d+_)/
@@ -34,8 +35,8 @@ export function readEnvironment(
     } else if (variable === 'ISM_PORT' && text.startsWith('tcp://')) {
       warnings.push(serviceLink())
     } else {
-      const name = qualified(target.section, target.key)
-      const value = TARGETS.has(variable) ? { value: text } : readValue(text, directory)
+      const name = target.key === undefined ? target.section : qualified(target.section, target.key)
+      const value = valueFor(target, TARGETS.has(variable) ? { value: text } : readValue(text, directory))
       const earlier = sources[name]
       if ('problem' in value) {
         problems.push({ key: name, source: variable, ...value })
@@ -62,25 +63,43 @@ export function variablesOf(section: string, key: string): string[] {
   return upper.startsWith('ISM_') ? [upper, `ISM_${upper}`] : [`ISM_${upper}`]
 }
 
-const TARGETS: ReadonlyMap<string, Target> = new Map(
-  [...SECTIONS].flatMap(([section, { keys }]) =>
+/** The variable that sets all tables of a list. */
+export const variableOfList = (name: string): string => `ISM_${name.toUpperCase()}`
+
+const TARGETS: ReadonlyMap<string, Target> = new Map([
+  ...[...LISTED.keys()].map((name): [string, Target] => [variableOfList(name), { section: name }]),
+  ...[...SECTIONS].flatMap(([section, { keys }]) =>
     Object.entries(keys).flatMap(([key, { aliases = [] }]) =>
       [key, ...aliases].flatMap((name) =>
         variablesOf(section, name).map((variable): [string, Target] => [variable, { section, key: name }]),
       ),
     ),
   ),
-)
+])
 
-function setValue(tables: Record<string, unknown>, { section, key }: Target, value: string): void {
-  if (section === TOP) {
+function setValue(tables: Record<string, unknown>, { section, key }: Target, value: unknown): void {
+  if (key === undefined) {
+    tables[section] = value
+  } else if (section === TOP) {
     tables[key] = value
   } else {
     tables[section] = { ...(tables[section] as object | undefined), [key]: value }
   }
 }
 
-function readValue(path: string, directory: string): { value: string } | { problem: string; expected: string } {
+type Value<T> = { value: T } | { problem: string; expected: string }
+
+function valueFor({ key }: Target, text: Value<string>): Value<unknown> {
+  if (key !== undefined || 'problem' in text) return text
+  try {
+    return { value: JSON.parse(text.value) }
+  } catch {
+    // The parser's message quotes the text, which holds secrets.
+    return { problem: 'is no JSON', expected: 'a list of objects in JSON' }
+  }
+}
+
+function readValue(path: string, directory: string): Value<string> {
   try {
     return { value: readFileSync(resolve(directory, path), 'utf8').replace(/\r?\n$/, '') }
   } catch (error) {

@@ -9,6 +9,7 @@ import { readPem, warnOfUnused } from './pem.ts'
 import { ConfigurationError, type Problem } from './problem.ts'
 import { qualified, SECTIONS, type Section, TOP, type Values } from './schema.ts'
 import { judgeTokenIssuer } from './token-issuer.ts'
+import { judgeWebhooks } from './webhooks.ts'
 
 export type Judged = {
   /** There is one exactly where there are no problems. */
@@ -36,6 +37,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
   const objects = judgeObjectStore(judgement, options.directory)
   const kafka = judgeKafka(judgement, options.directory)
   const webhook = judgeWebhook(judgement)
+  const webhooks = judgeWebhooks(judgement.lists.get('webhooks'), judgement)
   const push = judgePush(judgement)
   const sslCa = readAuthorities(judgement, options.directory)
   judgePorts(judgement)
@@ -68,6 +70,7 @@ export function judge(layers: readonly Layer[], options: JudgeOptions): Judged {
       maxPerNode: values.streams.max_per_node,
     },
     webhook,
+    webhooks,
     push,
     kafka,
   }

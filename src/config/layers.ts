@@ -1,6 +1,6 @@
 /** Lays the layers of a configuration over one another: who says what, under its one name. */
 import type { Problem } from './problem.ts'
-import { qualified, SECTIONS, type Section, TOP } from './schema.ts'
+import { LISTED, qualified, SECTIONS, type Section, TOP } from './schema.ts'
 import { nearest } from './suggestion.ts'
 
 export type Layer = {
@@ -14,6 +14,9 @@ export type Layer = {
   binding?: true
 }
 
+/** The tables of a list, as the last layer that has it writes them all. */
+export type GivenList = { tables: Record<string, unknown>[]; source: string }
+
 export type Given = { value: unknown; source: string; binding: boolean }
 
 export type Overlaid = {
@@ -21,11 +24,12 @@ export type Overlaid = {
   given: Map<string, Given>
   /** The sections that some layer has, with the first that does. */
   sections: Map<string, string>
+  lists: Map<string, GivenList>
   problems: Problem[]
 }
 
 export function overlay(layers: readonly Layer[]): Overlaid {
-  const result: Overlaid = { given: new Map(), sections: new Map([[TOP, 'default']]), problems: [] }
+  const result: Overlaid = { given: new Map(), sections: new Map([[TOP, 'default']]), lists: new Map(), problems: [] }
   for (const layer of layers) {
     for (const [name, content] of Object.entries(layer.tables)) addEntry(result, layer, name, content)
   }
@@ -33,6 +37,10 @@ export function overlay(layers: readonly Layer[]): Overlaid {
 }
 
 function addEntry(result: Overlaid, layer: Layer, name: string, content: unknown): void {
+  if (LISTED.has(name)) {
+    addList(result, layer, name, content)
+    return
+  }
   const section = name === TOP ? undefined : SECTIONS.get(name)
   if (section && isTable(content)) {
     if (!result.sections.has(name)) result.sections.set(name, layer.source)
@@ -47,6 +55,18 @@ function addEntry(result: Overlaid, layer: Layer, name: string, content: unknown
   } else {
     addSection(result, layer, TOP, SECTIONS.get(TOP) as Section, { [name]: content })
   }
+}
+
+function addList({ lists, problems }: Overlaid, layer: Layer, name: string, content: unknown): void {
+  const source = layer.sources?.[name] ?? layer.source
+  if (Array.isArray(content) && content.every(isTable)) lists.set(name, { tables: content, source })
+  else
+    problems.push({
+      key: name,
+      source,
+      problem: 'is no list of tables',
+      expected: `[[${name}]] for each, its keys below`,
+    })
 }
 
 function addSection(result: Overlaid, layer: Layer, name: string, section: Section, table: Record<string, unknown>) {
@@ -93,7 +113,7 @@ function canonical(section: Section, written: string): string | undefined {
 
 function unknownKey(name: string, section: Section, written: string, isSection: boolean, source: string): Problem {
   if (name === TOP && isSection) {
-    const meant = nearest(written, [...SECTIONS.keys()].slice(1))
+    const meant = nearest(written, [...[...SECTIONS.keys()].slice(1), ...LISTED.keys()])
     return {
       key: written,
       source,

@@ -1,5 +1,6 @@
 /** Every key of the configuration, once: reading, judging, the reference and the template all come from this table. */
 
+import { EVENT_NAMES } from '../shared/event-name.ts'
 import type { ValueType } from './value-types.ts'
 import * as type from './value-types.ts'
 
@@ -514,6 +515,45 @@ export const SCHEMA = {
   },
 } as const satisfies Record<string, Section>
 
+/** What there may be several of: a `[[table]]` of these keys for each. */
+export const LISTS = {
+  webhooks: {
+    doc: 'Receivers of your own that events are posted to, signed as Standard Webhooks describes; a `[[webhooks]]` for each.',
+    keys: {
+      url: {
+        type: type.url(['https', 'http']),
+        required: true,
+        example: 'https://backend.example.com/ism-events',
+        doc: 'Where events are posted.',
+      },
+      secret: {
+        type: type.list('a secret of 24 to 64 bytes, "whsec_" and base64, or several', type.webhookSecret),
+        required: true,
+        secret: true,
+        example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+        doc: 'What requests are signed with; with several, while one replaces another, each signs.',
+      },
+      events: {
+        type: type.list(`kinds of events: ${EVENT_NAMES.join(', ')}`, type.choice(EVENT_NAMES)),
+        required: true,
+        example: ['ChatMessage', 'NewRoom'],
+        doc: 'Kinds of events that it gets.',
+      },
+      name: {
+        type: type.text('at most 100 letters, digits, dots, colons, dashes and underscores', /^[\w.:-]{1,100}$/),
+        example: 'backend',
+        doc: 'What it is called in `ism status`, metrics and the log, and what its position is kept under. Left out: the host of `url`.',
+      },
+      allow_private: {
+        type: type.boolean,
+        default: false,
+        doc: 'Whether its address may be a loopback, private or otherwise not public one.',
+      },
+      timeout: { type: seconds(1, 60), default: 15, doc: 'Time that it has to answer, in seconds.' },
+    },
+  },
+} as const satisfies Record<string, Section>
+
 export type SectionName = keyof typeof SCHEMA
 
 type ValueOf<K> = K extends { type: ValueType<infer T> }
@@ -522,12 +562,15 @@ type ValueOf<K> = K extends { type: ValueType<infer T> }
     : T | undefined
   : never
 
+/** What a table of these keys holds once it is judged. */
+export type TableValues<Keys> = { [K in keyof Keys]: ValueOf<Keys[K]> }
+
 /** What the table says a judged configuration holds. */
-export type Values = {
-  [S in SectionName]: { [K in keyof (typeof SCHEMA)[S]['keys']]: ValueOf<(typeof SCHEMA)[S]['keys'][K]> }
-}
+export type Values = { [S in SectionName]: TableValues<(typeof SCHEMA)[S]['keys']> }
 
 /** The same table for walking: sections and keys in their order. */
 export const SECTIONS: ReadonlyMap<string, Section> = new Map<string, Section>(Object.entries(SCHEMA))
+
+export const LISTED: ReadonlyMap<string, Section> = new Map<string, Section>(Object.entries(LISTS))
 
 export const qualified = (section: string, key: string) => (section === TOP ? key : `${section}.${key}`)

@@ -1,5 +1,5 @@
 /** POST to receivers that others name: no redirect, no proxy, bounded in time and size, no private address unless allowed. */
-import { type LookupAddress, lookup } from 'node:dns'
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { Agent, buildConnector, request } from 'undici'
 import { isPrivateHost, isPublicAddress } from '../shared/public-address.ts'
@@ -34,10 +34,17 @@ export type OutboundHttp = {
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024
 const PRIVATE = 'its address is not public, and allow_private is not set'
 
-export function createOutboundHttp(options: OutboundOptions): OutboundHttp {
+/** What gives a name's addresses, as node:dns does. */
+export type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void
+
+export function createOutboundHttp(options: OutboundOptions, resolve: Resolve = lookup): OutboundHttp {
   const { timeoutMs, allowPrivate } = options
   const agent = new Agent({
-    connect: { timeout: timeoutMs, lookup: lookupFor(allowPrivate) },
+    connect: { timeout: timeoutMs, lookup: lookupFor(allowPrivate, resolve) },
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     pipelining: 1,
@@ -70,32 +77,33 @@ export function createOutboundHttp(options: OutboundOptions): OutboundHttp {
 export async function tryReceiver(
   url: string,
   { allowPrivate, timeoutMs }: Omit<OutboundOptions, 'maxResponseBytes'>,
+  resolve: Resolve = lookup,
 ): Promise<void> {
   const { protocol, hostname, host, port } = new URL(url)
   if (!allowPrivate && isPrivateHost(hostname)) throw new Error(PRIVATE)
-  const connect = buildConnector({ timeout: timeoutMs, lookup: lookupFor(allowPrivate) })
-  await new Promise<void>((resolve, reject) => {
+  const connect = buildConnector({ timeout: timeoutMs, lookup: lookupFor(allowPrivate, resolve) })
+  await new Promise<void>((connected, reject) => {
     const name = hostname.replace(/^\[(.*)\]$/, '$1')
     connect(
       { protocol, hostname: name, host, port: port || (protocol === 'https:' ? '443' : '80') },
       (error, socket) => {
         socket?.destroy()
         if (error) reject(new Error(noAnswer(error, timeoutMs)))
-        else resolve()
+        else connected()
       },
     )
   })
 }
 
 /** The addresses that it gives are the ones connected to, so a name cannot change its mind in between. */
-function lookupFor(allowPrivate: boolean): LookupFunction {
+function lookupFor(allowPrivate: boolean, resolve: Resolve): LookupFunction {
   return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, found) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, [])
       const addresses = allowPrivate ? found : found.filter(({ address }) => isPublicAddress(address))
       const [first] = addresses
       if (!first) return callback(new PrivateAddressError(PRIVATE), [])
-      if (options.all) callback(null, addresses satisfies LookupAddress[])
+      if (options.all) callback(null, addresses)
       else callback(null, first.address, first.family)
     })
   }

@@ -88,6 +88,18 @@ export async function releaseLease(db: Queryable, name: string, holder: string):
   )
 }
 
+/** Drops the position of a projection that there is no longer, unless a node has its lease. */
+export async function forgetProjection(db: Queryable, name: string): Promise<'forgotten' | 'held' | 'unknown'> {
+  const [row] = await db.query<{ forgotten: boolean }>(
+    'projections.forget',
+    `with forgotten as (delete from projection where name = $1 and lease_until < clock_timestamp() returning 1)
+    select exists (select from forgotten) as forgotten from projection where name = $1`,
+    [name],
+  )
+  if (!row) return 'unknown'
+  return row.forgotten ? 'forgotten' : 'held'
+}
+
 export type ProjectionStatus = {
   name: string
   seq: number

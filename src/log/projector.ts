@@ -16,6 +16,8 @@ export type Projection = {
   begins?: 'head'
   /** How long what comes in gathers into one page. */
   gatherMilliseconds?: number
+  /** Most events of one page. */
+  pageEvents?: number
 }
 
 /** What is done may still be lost for a while: its position is taken once that is over, and it is done again if need be. */
@@ -95,8 +97,9 @@ export class Projector {
     return this.#lease !== undefined && performance.now() - this.#prolongedAt < LEASE_MS
   }
 
-  /** There may be something new. */
+  /** There may be something new; a node without the lease looks for that now and then, not at each commit. */
   wake(): void {
+    if (!this.#lease && !this.#stopped) return
     this.#woken = true
     this.#wakeUp?.()
   }
@@ -149,7 +152,7 @@ export class Projector {
       if (this.#unsettled.some((step) => step.interruptions !== interruptions)) this.#unsettled = []
       if (this.#projection.underWay?.isFull()) return this.#settle()
       const after = this.#unsettled.at(-1)?.seq ?? this.#lease?.seq ?? 0
-      const { events, more } = await readEvents(this.#db, after, PAGE)
+      const { events, more } = await readEvents(this.#db, after, this.#projection.pageEvents ?? PAGE)
       const last = events.at(-1)
       if (last) {
         await this.#projection.apply(events)

@@ -32,7 +32,8 @@ export function verifySignature(
   return matches > 0 ? { webhookId: id } : undefined
 }
 
-function sign(secret: string, id: string, timestamp: string, body: Buffer): string {
+/** One word of `webhook-signature`. */
+export function sign(secret: string, id: string, timestamp: string, body: Buffer | string): string {
   const key = Buffer.from(secret.slice('whsec_'.length), 'base64')
   return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`
 }

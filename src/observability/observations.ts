@@ -26,6 +26,15 @@ export function createObservations(logger: Logger) {
     logger.warn({ err: error }, message)
   }
 
+  /** The same of each of several receivers. */
+  function sayOfReceiver(webhook: string, reason: string, message: string): void {
+    const key = `${message} ${webhook}`
+    const now = performance.now()
+    if (now - (lastWarned.get(key) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN_MS) return
+    lastWarned.set(key, now)
+    logger.warn({ webhook, reason }, message)
+  }
+
   return {
     registry,
 
@@ -88,6 +97,21 @@ export function createObservations(logger: Logger) {
         metrics.projectionLag.set({ name }, headSeq - seq)
         metrics.projectionLagSeconds.set({ name }, lagSeconds)
       }
+    },
+    webhookDelivered(name: string): void {
+      metrics.webhookDeliveries.inc({ name, outcome: 'delivered' })
+    },
+    webhookRefused(name: string, reason: string): void {
+      metrics.webhookDeliveries.inc({ name, outcome: 'refused' })
+      sayOfReceiver(name, reason, 'a receiver refused an event: trying again')
+    },
+    webhookUnanswered(name: string, reason: string): void {
+      metrics.webhookDeliveries.inc({ name, outcome: 'unanswered' })
+      sayOfReceiver(name, reason, 'a receiver takes no events: trying again until it does')
+    },
+    webhookDied(name: string, seq: number, reason: string): void {
+      metrics.webhookDeliveries.inc({ name, outcome: 'dead' })
+      logger.error({ webhook: name, seq, reason }, 'a receiver refused an event for good: it is put aside')
     },
     projectionsBroken(names: string[]): void {
       for (const name of names)
@@ -235,6 +259,12 @@ function createMetrics(registry: Registry) {
       help: "For how long a projection's next event has waited.",
       labelNames: ['name'],
       aggregator: 'max',
+      registers,
+    }),
+    webhookDeliveries: new Counter({
+      name: 'ism_webhook_deliveries_total',
+      help: 'Attempts to post an event to a receiver, by what came of them; dead is one that was the last.',
+      labelNames: ['name', 'outcome'],
       registers,
     }),
     projectionBroken: new Gauge({

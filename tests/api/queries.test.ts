@@ -9,7 +9,8 @@ import type { Answer, Person } from '../support/person.ts'
 
 const TOKEN = 'metrics-token'
 /** What goes on beside requests: the tail, the archive, maintenance. */
-const BACKGROUND = /^(log\.(read|state)|projections\..*|messages\.store|retention\..*|images\.garbage)$/
+const BACKGROUND =
+  /^(log\.(read|state)|projections\..*|dead-deliveries\.count|messages\.store|retention\..*|images\.garbage)$/
 
 let ism: TestIsm
 let alice: Person

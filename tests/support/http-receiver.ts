@@ -46,6 +46,11 @@ export class HttpReceiver {
     return this
   }
 
+  /** As a restart would: whoever waits for an answer gets none. */
+  closeConnections(): void {
+    this.#server.closeAllConnections()
+  }
+
   async stop(): Promise<void> {
     if (!this.#server.listening) return
     const closed = new Promise((resolve) => this.#server.close(resolve))

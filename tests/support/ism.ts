@@ -12,7 +12,9 @@ import { createDatabase } from './database.ts'
 import { createSigningKey, IssuerServer, type SigningKey, sign } from './issuer-server.ts'
 import { Person } from './person.ts'
 
-type Overrides = { [Section in keyof Config]?: Partial<Config[Section]> }
+type Overrides = {
+  [Section in keyof Config]?: Config[Section] extends unknown[] ? Config[Section] : Partial<Config[Section]>
+}
 
 export class TestIsm {
   readonly app: App
@@ -101,6 +103,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
     log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
     webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
+    webhooks: [],
     push: { http: undefined, maxAgeMs: 3_600_000 },
     kafka: undefined,
   }
@@ -119,6 +122,7 @@ export async function startIsm(overrides: Overrides = {}, logger?: Logger): Prom
 function merge(config: Config, overrides: Overrides): Config {
   const sections = Object.entries(config).map(([name, section]) => {
     const overriding = overrides[name as keyof Config]
+    if (Array.isArray(section)) return [name, overriding ?? section]
     return [name, section || overriding ? { ...section, ...overriding } : undefined]
   })
   return Object.fromEntries(sections) as Config

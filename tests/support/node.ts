@@ -194,14 +194,20 @@ export async function reservedPort(): Promise<number> {
   }
 }
 
-export type Sections = Record<string, Record<string, string | number | boolean | number[]>>
+type Table = Record<string, string | number | boolean | number[] | string[]>
+/** A list is a `[[table]]` for each. */
+export type Sections = Record<string, Table | Table[]>
 
-/** A JSON text is a TOML text, and so are JSON's numbers, booleans and lists of numbers. */
-function toml(sections: Sections): string {
+/** A JSON text is a TOML text, and so are JSON's numbers, booleans and lists of them. */
+export function toml(sections: Sections): string {
   return Object.entries(sections)
-    .map(([name, keys]) => {
-      const lines = Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)
-      return [...(name ? [`[${name}]`] : []), ...lines, ''].join('\n')
-    })
+    .flatMap(([name, content]) =>
+      Array.isArray(content)
+        ? content.map((table) => [`[[${name}]]`, ...tomlLines(table)])
+        : [[...(name ? [`[${name}]`] : []), ...tomlLines(content)]],
+    )
+    .map((lines) => [...lines, ''].join('\n'))
     .join('\n')
 }
+
+const tomlLines = (table: Table) => Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)

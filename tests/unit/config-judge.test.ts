@@ -71,6 +71,7 @@ test('what is left out has its documented default', () => {
     log: { retentionHours: 168, partitionSpan: 2_000_000, memoryBytes: 64 * 1024 * 1024 },
     streams: { keepAliveSeconds: 5, maxBufferedBytes: 1024 * 1024, maxPerUser: 20, maxPerNode: 50_000 },
     webhook: { secrets: [], serviceRole: undefined, serviceRoleClaim: undefined },
+    webhooks: [],
     push: { http: undefined, maxAgeMs: 3_600_000 },
     kafka: undefined,
   } satisfies Config)

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { reference, template } from '../../src/config/describe.ts'
 import { judge } from '../../src/config/judge.ts'
-import { SECTIONS } from '../../src/config/schema.ts'
+import { LISTED, SECTIONS } from '../../src/config/schema.ts'
 import { parseToml } from '../../src/config/toml.ts'
 
 const judged = (text: string) => judge([{ source: 'template', tables: parseToml(text) }], { directory: '/srv' })
@@ -23,7 +23,7 @@ test('each value in its comments is accepted too', () => {
 })
 
 test('defaults are values that the key itself accepts', () => {
-  for (const [name, section] of SECTIONS) {
+  for (const [name, section] of [...SECTIONS, ...LISTED]) {
     for (const [key, { type, default: value }] of Object.entries(section.keys)) {
       if (value !== undefined) expect([name, key, type.parse(value)]).toEqual([name, key, { value }])
     }
@@ -32,6 +32,6 @@ test('defaults are values that the key itself accepts', () => {
 
 test('the reference has every key', () => {
   const text = reference()
-  for (const [, section] of SECTIONS)
+  for (const [, section] of [...SECTIONS, ...LISTED])
     for (const key of Object.keys(section.keys)) expect(text).toContain(`| \`${key}\``)
 })

@@ -1,29 +1,27 @@
 /** Requests to receivers that others name: where they may go, how long, how much. */
-import type dns from 'node:dns'
+import { lookup } from 'node:dns'
+import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   createOutboundHttp,
   type OutboundHttp,
   type OutboundOptions,
+  type Resolve,
   tryReceiver,
 } from '../../src/infra/outbound-http.ts'
 import { HttpReceiver } from '../support/http-receiver.ts'
 
-// A name that resolves to a private address needs a name server of one's own: the resolver is a stub, the rest is real.
-const names = vi.hoisted(() => new Map<string, string[]>())
-vi.mock('node:dns', async (original) => {
-  const actual = await original<typeof dns>()
-  const lookup = (name: string, options: dns.LookupAllOptions, callback: (...args: unknown[]) => void) => {
-    const found = names.get(name)
-    if (!found) return actual.lookup(name, options, callback as never)
-    callback(
-      null,
-      found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
-    )
-  }
-  return { ...actual, lookup, default: { ...actual, lookup } }
-})
+// A name that is a private address needs a name server of one's own: the resolver is a stub, the rest is real.
+const names = new Map<string, string[]>()
+const resolve: Resolve = (name, options, callback) => {
+  const found = names.get(name)
+  if (!found) return lookup(name, options, callback)
+  callback(
+    null,
+    found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+  )
+}
 
 let receiver: HttpReceiver
 const open: { close(): Promise<void> }[] = []
@@ -39,7 +37,10 @@ afterEach(async () => {
 })
 
 function outbound(options: Partial<OutboundOptions> = {}): OutboundHttp {
-  const http = createOutboundHttp({ allowPrivate: true, timeoutMs: 5_000, maxResponseBytes: 1_024, ...options })
+  const http = createOutboundHttp(
+    { allowPrivate: true, timeoutMs: 5_000, maxResponseBytes: 1_024, ...options },
+    resolve,
+  )
   open.push(http)
   return http
 }
@@ -162,9 +163,10 @@ test('of a huge answer little is read', async () => {
     receiver.answer = async (_, res) => {
       res.writeHead(200).on('close', resolve)
       const piece = Buffer.alloc(64 * 1024)
+      const closed = once(res, 'close')
       while (!res.destroyed && written < 1024 * 1024 * 1024) {
         written += piece.length
-        if (!res.write(piece)) await new Promise<void>((go) => res.once('drain', go).once('close', () => go()))
+        if (!res.write(piece)) await Promise.race([once(res, 'drain'), closed])
       }
     }
   })
@@ -214,7 +216,7 @@ describe('unless private addresses are allowed', () => {
     async (host) => {
       const url = receiver.url.replace('127.0.0.1', host)
       await expect(outbound({ allowPrivate: false }).post(url, {}, '')).rejects.toThrow(refused)
-      await expect(tryReceiver(url, { allowPrivate: false, timeoutMs: 1_000 })).rejects.toThrow(refused)
+      await expect(tryReceiver(url, { allowPrivate: false, timeoutMs: 1_000 }, resolve)).rejects.toThrow(refused)
       expect(receiver.connections).toBe(0)
     },
   )
@@ -225,7 +227,7 @@ describe('unless private addresses are allowed', () => {
       names.set('receiver.example.com', [address])
       const url = `http://receiver.example.com:${receiver.port}/`
       await expect(outbound({ allowPrivate: false }).post(url, {}, '')).rejects.toThrow(refused)
-      await expect(tryReceiver(url, { allowPrivate: false, timeoutMs: 1_000 })).rejects.toThrow(refused)
+      await expect(tryReceiver(url, { allowPrivate: false, timeoutMs: 1_000 }, resolve)).rejects.toThrow(refused)
       expect(receiver.connections).toBe(0)
     },
   )
@@ -254,7 +256,7 @@ describe('where private addresses are allowed', () => {
   test.each(['127.0.0.1', '127.1', 'localhost'])('%s is reached', async (host) => {
     const url = receiver.url.replace('127.0.0.1', host)
     expect((await outbound().post(url, {}, '{}')).status).toBe(204)
-    await tryReceiver(url, { allowPrivate: true, timeoutMs: 1_000 })
+    await tryReceiver(url, { allowPrivate: true, timeoutMs: 1_000 }, resolve)
   })
 
   test('so is a name', async () => {
@@ -265,12 +267,12 @@ describe('where private addresses are allowed', () => {
 })
 
 test('trying a receiver sends nothing', async () => {
-  await tryReceiver(receiver.url, { allowPrivate: true, timeoutMs: 1_000 })
-  await tryReceiver(receiver.url, { allowPrivate: true, timeoutMs: 1_000 })
+  await tryReceiver(receiver.url, { allowPrivate: true, timeoutMs: 1_000 }, resolve)
+  await tryReceiver(receiver.url, { allowPrivate: true, timeoutMs: 1_000 }, resolve)
   expect(receiver.connections).toBe(2)
   expect(receiver.received).toEqual([])
   await receiver.stop()
-  await expect(tryReceiver(receiver.url, { allowPrivate: true, timeoutMs: 1_000 })).rejects.toThrow(
+  await expect(tryReceiver(receiver.url, { allowPrivate: true, timeoutMs: 1_000 }, resolve)).rejects.toThrow(
     'no answer (ECONNREFUSED)',
   )
 })
