@@ -7,8 +7,11 @@ export type Answer =
   /** The receiver takes nothing at present. */
   | { outcome: 'unanswered'; reason: string; retryAfterMs?: number }
 
-/** Statuses by which a receiver says that it will take the same request later (RFC 9110, RFC 6585, RFC 8470). */
-const LATER = new Set([408, 425, 429, 502, 503, 504])
+/**
+ * Statuses that say nothing of this request: the sender is not let in (a wrong token or secret), or the same is to come
+ * later (RFC 9110, RFC 6585, RFC 8470).
+ */
+const LATER = new Set([401, 403, 408, 425, 429, 502, 503, 504])
 /** A receiver may ask for less traffic, not for being forgotten. */
 const MAX_RETRY_AFTER_MS = 30_000
 

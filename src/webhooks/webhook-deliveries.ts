@@ -39,7 +39,8 @@ type Delivery = {
 }
 
 const BACK_OFF: BackOff = { firstMs: 500, maxMs: 30_000 }
-export const MAX_REFUSALS = 8
+/** With the back-off some seven minutes: a backend that answers 500 while it is replaced loses nothing. */
+export const MAX_REFUSALS = 20
 /** Requests at a time. So many without an answer in a row, and the receiver counts as down: then one at a time. */
 export const AT_ONCE = 16
 /** What is held in memory, before the page of the log that goes past it. */

@@ -64,7 +64,7 @@ test('while it is down all waits, chat goes on, and all comes in order when it i
   expect(await dead()).toEqual([])
 })
 
-test.each([408, 425, 429, 502, 503, 504])('%i is a matter of time', async (status) => {
+test.each([401, 403, 408, 425, 429, 502, 503, 504])('%i is a matter of time', async (status) => {
   receiver.answer = answering(status)
   await alice.send(roomId, 'late')
   await eventually('it was tried', async () => receiver.received.length >= 2)

@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '../../src/infra/postgres.ts'
 import { readLogState } from '../../src/log/log-repository.ts'
 import { Projector } from '../../src/log/projector.ts'
 import { createReceiver } from '../../src/webhooks/receiver.ts'
+import { MAX_REFUSALS } from '../../src/webhooks/webhook-deliveries.ts'
 import { createWebhookProjection } from '../../src/webhooks/webhook-projection.ts'
 import { trimLog } from '../support/archive.ts'
 import { ism as command, configuredFor } from '../support/command-line.ts'
@@ -108,13 +109,13 @@ describe('an event that is refused for good', () => {
     }
   }
 
-  test('is put aside after eight tries, with its reason; what follows in its room goes on', async () => {
+  test('is put aside after twenty tries, with its reason; what follows in its room goes on', async () => {
     await refuseOne()
     const tries = backend.deliveries.filter(({ status }) => status === 400)
-    expect(tries).toHaveLength(8)
+    expect(tries).toHaveLength(MAX_REFUSALS)
     expect(new Set(tries.map(({ id }) => id)).size).toBe(1)
     const [row] = await dead()
-    expect(row).toMatchObject({ reason: 'answered 400', attempts: 8, seq: String(tries[0]?.data.event.seq) })
+    expect(row).toMatchObject({ reason: 'answered 400', attempts: MAX_REFUSALS, seq: String(tries[0]?.data.event.seq) })
     expect(JSON.stringify(row)).not.toContain(backend.secret)
     await eventually('the position is past it', async () => (await position()) > Number(row.seq))
   })
