@@ -6,6 +6,14 @@
 alter table event add column content_hash bytea;
 create index event_notification on event (message_id) where type = 8;
 
+-- Signed requests that were taken, so that one that somebody overheard is not taken again. After a crash all are
+-- forgotten: then only their notifications' ids tell.
+create unlogged table received_request (
+  -- SHA-256 of what was signed.
+  digest bytea primary key,
+  received_at timestamptz not null default clock_timestamp()
+);
+
 -- One batch of notifications, one row each, for those of their users who are known. status: 0 appended, 1 appended
 -- before (same id), 2 the id is another notification's, 3 nobody is known, and so no event.
 -- users[k] is one of those whom notification owners[k] (from 1) is for. A batch holds an id, and a notification a user,

@@ -27,6 +27,7 @@ import type { MessageStore } from './messages/message-store.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
 import { createNotificationLog } from './notifications/notification-log.ts'
 import { NotificationService } from './notifications/notification-service.ts'
+import { deleteOldRequests } from './notifications/received-requests.ts'
 import { createRecordIntake } from './notifications/record-intake.ts'
 import { webhookHandler } from './notifications/webhook-handler.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
@@ -180,6 +181,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     ),
     presence: presenceHandlers(new PresenceService(db)),
     webhook: webhookHandler(config.webhook, {
+      db,
       verifier,
       audience: config.tokenIssuer.audience,
       log: log.notifications,
@@ -401,6 +403,7 @@ function startMaintenance(
       { name: 'projections', run: async () => observe.projectionsBroken(await listBroken(db, projections)) },
       { name: 'presence', run: () => reapNodes(db) },
       { name: 'tickets', run: () => tickets.deleteOld() },
+      { name: 'requests', run: () => deleteOldRequests(db) },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },
     ],
     observe,

@@ -6,18 +6,20 @@ import type { WebhookConfig } from '../config/config.ts'
 import { readBody } from '../http/bounded-body.ts'
 import { type Handler, type RouteContext, respondJson } from '../http/context.ts'
 import { refuseOtherThanJson } from '../http/json-body.ts'
-import { AppError, forbidden } from '../shared/app-error.ts'
+import type { Queryable } from '../infra/postgres.ts'
+import { AppError, conflict, forbidden } from '../shared/app-error.ts'
 import { parseUuid } from '../shared/ids.ts'
 import { derivedId, MAX_NOTIFICATION_BYTES } from './notification.ts'
 import type { NotificationLog } from './notification-log.ts'
 import { parseNotification } from './notification-schema.ts'
+import { isNewRequest } from './received-requests.ts'
 import { hasServiceRole, type ServiceRole } from './service-role.ts'
-import { isSigned, verifySignature } from './webhook-signature.ts'
+import { isSigned, type SignedRequest, verifySignature } from './webhook-signature.ts'
 
 /** @returns `undefined` where nothing is configured that would let anybody send */
 export function webhookHandler(
   { secrets, serviceRole, serviceRoleClaim }: WebhookConfig,
-  { verifier, audience, log }: { verifier: TokenVerifier; audience: string; log: NotificationLog },
+  { db, verifier, audience, log }: { db: Queryable; verifier: TokenVerifier; audience: string; log: NotificationLog },
 ): Handler | undefined {
   if (secrets.length === 0 && !serviceRole) return undefined
   const wanted = serviceRole ? { role: serviceRole, claim: serviceRoleClaim, audience } : undefined
@@ -26,13 +28,16 @@ export function webhookHandler(
     const isByToken = !isSigned(ctx.req.headers)
     if (isByToken) await requireServiceToken(ctx, verifier, wanted)
     const body = await readBody(ctx.req, MAX_NOTIFICATION_BYTES)
-    const fallbackId = isByToken ? v7() : requireSignature(ctx, body, secrets)
+    const signed = isByToken ? undefined : requireSignature(ctx, body, secrets)
     refuseOtherThanJson(ctx.req)
     const notification = parseNotification(body)
     const { id, seq, recipients, unknownUsers } = await log.append({
       ...notification,
-      id: notification.id ?? fallbackId,
+      id: notification.id ?? (signed ? idOf(signed) : v7()),
     })
+    // Afterwards, so that a request that failed may come again as it was.
+    if (signed && !(await isNewRequest(db, signed.digest)))
+      throw conflict('This very request was taken before. An attempt of its own has a webhook-timestamp of its own.')
     respondJson(ctx, JSON.stringify({ id, seq, recipients, unknownUsers }))
   }
 }
@@ -43,11 +48,15 @@ async function requireServiceToken(ctx: RouteContext, verifier: TokenVerifier, w
   if (!hasServiceRole(token, wanted)) throw forbidden('This token may not send notifications.')
 }
 
-/** @returns the notification's id unless its body has one: made from the sender's, and so the same when it tries again */
-function requireSignature(ctx: RouteContext, body: Buffer, secrets: readonly string[]): string {
+function requireSignature(ctx: RouteContext, body: Buffer, secrets: readonly string[]): SignedRequest {
   const signed = verifySignature(ctx.req.headers, body, secrets)
   if (!signed) throw unauthenticated()
-  return parseUuid(signed.webhookId) ?? derivedId('webhook', signed.webhookId)
+  return signed
+}
+
+/** The notification's id unless its body has one: made from the sender's, and so the same when it tries again. */
+function idOf({ webhookId }: SignedRequest): string {
+  return parseUuid(webhookId) ?? derivedId('webhook', webhookId)
 }
 
 const unauthenticated = () =>

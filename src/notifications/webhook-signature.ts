@@ -1,13 +1,18 @@
 /** Signatures of the form that Standard Webhooks describes (https://www.standardwebhooks.com, version 1.0.0). */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** How far the sender's clock may be off, and how long a request that somebody overheard is good for. */
 const WINDOW_SECONDS = 5 * 60
 const MAX_ID_LENGTH = 255
 
-/** What was signed with one of the secrets: the id is the sender's, the same when it tries again. */
-export type SignedRequest = { webhookId: string }
+/** What was signed with one of the secrets. */
+export type SignedRequest = {
+  /** The sender's, the same when it tries again. */
+  webhookId: string
+  /** SHA-256 of all that was signed: the same for these very bytes alone. */
+  digest: Buffer
+}
 
 /** Whether the request means to be judged by its signature. */
 export const isSigned = (headers: IncomingHttpHeaders): boolean => headers['webhook-signature'] !== undefined
@@ -29,7 +34,8 @@ export function verifySignature(
   // All of them, so that the time tells nothing of which one was right.
   let matches = 0
   for (const wanted of right) for (const one of given) matches += isSame(one, wanted) ? 1 : 0
-  return matches > 0 ? { webhookId: id } : undefined
+  if (matches === 0) return undefined
+  return { webhookId: id, digest: createHash('sha256').update(`${id}.${timestamp}.`).update(body).digest() }
 }
 
 /** One word of `webhook-signature`. */

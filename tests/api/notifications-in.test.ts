@@ -1,6 +1,8 @@
 /** `POST /api/notifications`: who may send, what people get, once, and what is refused. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openDatabase } from '../../src/infra/postgres.ts'
+import { deleteOldRequests } from '../../src/notifications/received-requests.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { sign } from '../support/issuer-server.ts'
 import type { Answer, Person } from '../support/person.ts'
@@ -187,15 +189,44 @@ describe('the same id again', () => {
       const body = JSON.stringify(notification)
       const headers = signedHeaders(OLD, id, body)
       const first = await post(body, headers)
-      // Overheard and sent again, as it was; then tried again by the sender, a moment later.
-      const replayed = await post(body, headers)
       const triedAgain = await post(body, signedHeaders(NEW, id, body, new Date(Date.now() - 60_000)))
-      for (const answer of [first, replayed, triedAgain]) {
+      for (const answer of [first, triedAgain]) {
         expect({ status: answer.status, body: answer.body }).toEqual({ status: 200, body: first.body })
       }
       expect(await eventsOf(first.body.id)).toHaveLength(1)
       expectRefusal(await notify({ ...notification, message: 'other' }, { id }), 'CONFLICT')
     }
+  })
+})
+
+describe('a signed request that somebody overheard', () => {
+  it.each([
+    ['without an id', undefined],
+    ['with an id', randomUUID()],
+  ])('%s is refused on every node, and changes nothing', async (_, id) => {
+    const body = JSON.stringify({ toUsers: [alice.id], message: 'overheard', id })
+    const headers = signedHeaders(OLD, randomUUID(), body)
+    const first = await post(body, headers)
+    expect(first.status).toBe(200)
+    for (const url of nodes) expectRefusal(await post(body, headers, url), 'CONFLICT', /^This very request was taken/)
+    expect(await eventsOf(first.body.id)).toHaveLength(1)
+  })
+
+  it('is forgotten when its time has long run out', async () => {
+    const body = JSON.stringify({ toUsers: [alice.id], message: 'old' })
+    await post(body, signedHeaders(OLD, randomUUID(), body))
+    await ism.sql.query("update received_request set received_at = received_at - interval '16 minutes'")
+    const db = openDatabase(ism.config.postgres, { queryStarted() {}, connectionFailed() {} })
+    await deleteOldRequests(db)
+    await db.close()
+    expect((await ism.sql.query('select from received_request')).rowCount).toBe(0)
+  })
+
+  it('that was refused may come again as it was', async () => {
+    const body = JSON.stringify({ toUsers: [alice.id], message: 'x'.repeat(70_000) })
+    const headers = signedHeaders(OLD, randomUUID(), body)
+    for (const answer of [await post(body, headers), await post(body, headers)])
+      expectRefusal(answer, 'PAYLOAD_TOO_LARGE')
   })
 })
 
