@@ -10,7 +10,7 @@ import type { Answer, Person } from '../support/person.ts'
 const TOKEN = 'metrics-token'
 /** What goes on beside requests: the tail, the archive, maintenance. */
 const BACKGROUND =
-  /^(log\.(read|state)|projections\..*|dead-deliveries\.count|messages\.store|retention\..*|images\.garbage)$/
+  /^(log\.(read|state)|projections\..*|dead-deliveries\.count|(?:tickets|notifications)\.delete-old.*|nodes\..*|messages\.store|retention\..*|images\.garbage)$/
 
 let ism: TestIsm
 let alice: Person
