@@ -542,7 +542,7 @@ export const LISTS = {
       name: {
         type: type.text('at most 100 letters, digits, dots, colons, dashes and underscores', /^[\w.:-]{1,100}$/),
         example: 'backend',
-        doc: 'What it is called in `ism status`, metrics and the log, and what its position is kept under. Left out: the host of `url`.',
+        doc: 'What it is called in `ism status`, metrics and the log, and what its position is kept under. Left out: the host of `url`, and a hash of its path.',
       },
       allow_private: {
         type: type.boolean,

@@ -1,4 +1,5 @@
 /** Judges `[[webhooks]]`: the receivers that events are posted to. */
+import { createHash } from 'node:crypto'
 import { isPrivateHost } from '../shared/public-address.ts'
 import type { WebhookReceiver } from './config.ts'
 import type { GivenList } from './layers.ts'
@@ -26,8 +27,8 @@ export function judgeWebhooks(
       to.push({ key: `${place}.${key}`, source, problem, expected })
     const { url, secret, events, ...values } = parsed(table, (...problem) => report(problems, ...problem))
     if (url === undefined) continue
-    const { host, hostname, protocol, href } = new URL(url)
-    const name = values.name ?? host
+    const { hostname, protocol, href } = new URL(url)
+    const name = values.name ?? nameFor(url)
     const allowPrivate = values.allow_private ?? false
     if (!allowPrivate && isPrivateHost(hostname)) {
       report(problems, 'url', 'names an address that is not public', 'a public one, or allow_private = true beside it')
@@ -39,12 +40,7 @@ export function judgeWebhooks(
     if (sameUrl !== undefined) {
       report(problems, 'url', `is also that of ${sameUrl}`, 'one entry for each receiver, with all of its events')
     } else if (sameName !== undefined) {
-      report(
-        problems,
-        'name',
-        `is also that of ${sameName}`,
-        'a name of its own; unless given it is the host of the URL',
-      )
+      report(problems, 'name', `is also that of ${sameName}`, 'a name of its own')
     }
     placeOfUrl.set(href, place)
     placeOfName.set(name, place)
@@ -54,6 +50,13 @@ export function judgeWebhooks(
     }
   }
   return receivers
+}
+
+/** The host, and a hash of what follows it, which may hold a secret. */
+function nameFor(url: string): string {
+  const { host, pathname, search } = new URL(url)
+  const rest = `${pathname}${search}`
+  return rest === '/' ? host : `${host}-${createHash('sha256').update(rest).digest('hex').slice(0, 8)}`
 }
 
 /** What is wrong or missing is `undefined`, and reported. */

@@ -29,6 +29,14 @@ test('none unless configured', () => {
   expect(accepted([]).webhooks).toEqual([])
 })
 
+test('is called by its URL unless it has a name, without what may be secret in it', () => {
+  const urls = ['https://a.example', 'https://a.example/', 'https://a.example/one?key=x', 'https://a.example/two']
+  const names = urls.map((url) => accepted([{ ...GOOD, url }]).webhooks?.[0]?.name)
+  expect(names.slice(0, 2)).toEqual(['a.example', 'a.example'])
+  expect(names[2]).toMatch(/^a\.example-[0-9a-f]{8}$/)
+  expect(new Set(names).size).toBe(3)
+})
+
 test('a table for each, with the defaults', () => {
   const text = `
     [[webhooks]]
@@ -46,7 +54,7 @@ test('a table for each, with the defaults', () => {
   expect(accepted(parseToml(text)['webhooks'])).toEqual({
     webhooks: [
       {
-        name: 'backend.example:8443',
+        name: 'backend.example:8443-6fc2d051',
         url: 'https://backend.example:8443/hook',
         secrets: [SECRET],
         events: ['ChatMessage', 'NewRoom'],
@@ -82,7 +90,7 @@ describe('in the environment', () => {
   }
 
   test('a list of objects in JSON', () => {
-    expect(read(JSON.stringify([GOOD])).config?.webhooks).toMatchObject([{ name: 'backend.example', url: GOOD.url }])
+    expect(read(JSON.stringify([GOOD])).config?.webhooks).toMatchObject([{ name: 'backend.example-2c17f8cb', url: GOOD.url }])
   })
 
   test('what is no JSON is refused without being quoted', () => {
@@ -152,11 +160,6 @@ describe('is refused', () => {
       'the same URL twice',
       [GOOD, { ...GOOD, name: 'other', url: 'HTTPS://BACKEND.example:443/hook?key=HIDDEN' }],
       ['webhooks[2].url: is also that of webhooks[1]'],
-    ],
-    [
-      'the same host twice, without names',
-      [GOOD, { ...GOOD, url: 'https://backend.example/other' }],
-      ['webhooks[2].name: is also that of webhooks[1]'],
     ],
     [
       'the same name twice',
