@@ -1,4 +1,5 @@
 /** Cassandra and ScyllaDB: how ISM connects to a cluster, and what its errors mean to a caller. */
+import { createRequire } from 'node:module'
 import cassandra from 'cassandra-driver'
 import type { CassandraConfig } from '../config/config.ts'
 import { unavailable } from '../shared/app-error.ts'
@@ -8,6 +9,8 @@ const { Client, ExecutionProfile, errors, policies, types } = cassandra
 export type Row = cassandra.types.Row
 
 export type Statement = { query: string; params: unknown[] }
+
+outliveRefreshes()
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** A page that takes longer is better answered from the log, or not at all: its reader waits. */
@@ -88,6 +91,27 @@ function sslOptions({ tls }: CassandraConfig) {
     rejectUnauthorized: tls.mode === 'verify',
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     ...(tls.cert === undefined ? {} : { cert: tls.cert, key: tls.key }),
+  }
+}
+
+type ControlConnection = { _refresh(hosts?: unknown): Promise<void>; connection: unknown }
+
+/**
+ * cassandra-driver 4.10.0: where the connection breaks over which it looks at the cluster anew, it begins to do so once
+ * more, and what it was doing fails on the connection that it has reset meanwhile. Nobody handles that, so the process
+ * would end; the second attempt goes on by itself.
+ */
+function outliveRefreshes(): void {
+  const { prototype } = createRequire(import.meta.url)('cassandra-driver/lib/control-connection') as {
+    prototype: ControlConnection
+  }
+  const refresh = prototype._refresh
+  prototype._refresh = async function (this: ControlConnection, hosts?: unknown) {
+    try {
+      await refresh.call(this, hosts)
+    } catch (error) {
+      if (this.connection !== null) throw error
+    }
   }
 }
 
