@@ -6,7 +6,8 @@ import { createClient } from '../../src/infra/cassandra.ts'
 type Inside = {
   controlConnection: {
     connection: unknown
-    _refresh(): Promise<void>
+    _triedHosts: object
+    _refresh(hosts: Iterator<unknown>): Promise<void>
     _refreshControlConnection(): Promise<void>
     _refreshHosts(): Promise<void>
   }
@@ -26,6 +27,7 @@ test('a look at the cluster that another one has overtaken is no unhandled rejec
     settleMilliseconds: 0,
   }
   const { controlConnection } = createClient(config, {}) as unknown as Inside
+  controlConnection._triedHosts = {}
   controlConnection._refreshControlConnection = async () => {
     controlConnection.connection = { endpoint: 'broken', endpointFriendlyName: 'broken' }
   }
@@ -33,5 +35,5 @@ test('a look at the cluster that another one has overtaken is no unhandled rejec
     controlConnection.connection = null
     throw new Error('the connection was closed')
   }
-  await expect(controlConnection._refresh()).resolves.toBeUndefined()
+  await expect(controlConnection._refresh([][Symbol.iterator]())).resolves.toBeUndefined()
 })
