@@ -1,0 +1,200 @@
+/**
+ * What ISM needs, on this machine and for one bench: a PostgreSQL with fsync in a temporary directory, an issuer, and
+ * nodes of ISM as `ism serve` runs them.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import type { Config } from '../../src/config/config.ts'
+import { openDataDirectory } from '../../src/embedded/data-directory.ts'
+import { signToken } from '../../src/embedded/issuer.ts'
+import { startEmbedded } from '../../src/embedded/start.ts'
+import { endProcess, startProcess } from './child-process.ts'
+
+export type Stage = {
+  /** PostgreSQL's postmaster. */
+  postgresPid: number
+  /** A configuration for a database of that name, which is made and migrated where it is not there. */
+  configure(database: string, sections?: string): Promise<string>
+  startIsm(options?: IsmOptions): Promise<Ism>
+  connect(database?: string): Promise<pg.Client>
+  /** Tokens for people whose rows the caller makes. */
+  tokensOf(people: readonly Person[]): Promise<string[]>
+  stop(): Promise<void>
+}
+
+export type Person = { id: string; displayName: string }
+
+export type IsmOptions = {
+  database?: string
+  /** More of its configuration, in TOML. */
+  sections?: string
+  /** For its process, such as `--cpu-prof`. */
+  nodeOptions?: readonly string[]
+  /** Connections that it is to hold, beside its own. */
+  connections?: number
+}
+
+export type Ism = {
+  port: number
+  pid: number
+  /** Bears `METRICS_TOKEN`. */
+  database: string
+  stop(): Promise<void>
+  /** Without warning, as a machine that fails. */
+  kill(): Promise<void>
+}
+
+const BINARY = fileURLToPath(new URL('../../bin/ism.js', import.meta.url))
+const DEFAULT_DATABASE = 'ism'
+export const METRICS_TOKEN = 'bench'
+/** For what a process opens beside its connections. */
+const SPARE_FILES = 500
+/** Signed at once: the key's work runs in as many threads. */
+const SIGNED_AT_ONCE = 500
+
+export async function startStage(): Promise<Stage> {
+  const directory = await mkdtemp(join(tmpdir(), 'ism-bench-'))
+  const embedded = await startEmbedded({ dataDirectory: directory, port: 0, env: {}, progress: () => {} })
+  const { postgres } = embedded.config
+  const nodes = new Set<Ism>()
+  let configured = 0
+
+  const connect = async (database = DEFAULT_DATABASE) => {
+    const { host, port, user, password } = postgres
+    const client = new pg.Client({ host, port, user, password, database })
+    await client.connect()
+    return client
+  }
+
+  const write = async (database: string, sections: string) => {
+    await makeDatabase(connect, database)
+    const file = join(directory, `bench-${++configured}.config.toml`)
+    await writeFile(file, tomlOf(embedded.config, database) + sections)
+    return file
+  }
+
+  return {
+    postgresPid: Number((await readFile(join(directory, 'cluster', 'postmaster.pid'), 'utf8')).split('\n')[0]),
+    connect,
+    async configure(database, sections = '') {
+      const file = await write(database, sections)
+      const migrating = startProcess(process.execPath, [BINARY, 'migrate', '--config', file], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        cwd: directory,
+      })
+      const code = await new Promise((resolve) => migrating.once('exit', resolve))
+      if (code !== 0) throw new Error(`ism migrate ended with ${code}`)
+      return file
+    },
+    async startIsm({ database = DEFAULT_DATABASE, sections = '', nodeOptions = [], connections } = {}) {
+      const file = await write(database, sections)
+      const child = spawnServe(file, ['--migrate'], directory, nodeOptions, connections)
+      const end = async (signal: NodeJS.Signals) => {
+        nodes.delete(ism)
+        await endProcess(child, signal)
+      }
+      const ism: Ism = {
+        port: await portOf(child),
+        pid: child.pid ?? 0,
+        database,
+        stop: () => end('SIGTERM'),
+        kill: () => end('SIGKILL'),
+      }
+      nodes.add(ism)
+      return ism
+    },
+    async tokensOf(people) {
+      const data = await openDataDirectory(directory)
+      const tokens: string[] = []
+      for (let n = 0; n < people.length; n += SIGNED_AT_ONCE) {
+        const some = people.slice(n, n + SIGNED_AT_ONCE)
+        tokens.push(
+          ...(await Promise.all(
+            some.map((person) => signToken(data, { name: person.displayName, ...person }, 86_400)),
+          )),
+        )
+      }
+      return tokens
+    },
+    async stop() {
+      for (const ism of nodes) await ism.stop()
+      await embedded.stop()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A stage for as long as `work` takes, also where it fails. */
+export async function onStage<Result>(work: (stage: Stage) => Promise<Result>): Promise<Result> {
+  const stage = await startStage()
+  try {
+    return await work(stage)
+  } finally {
+    await stage.stop()
+  }
+}
+
+/** `ism serve` as a user starts it. */
+export function spawnServe(
+  configFile: string,
+  parameters: readonly string[],
+  directory: string,
+  nodeOptions: readonly string[] = [],
+  connections?: number,
+): ChildProcess {
+  return startProcess(process.execPath, [...nodeOptions, BINARY, 'serve', '--config', configFile, ...parameters], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: directory,
+    ...(connections === undefined ? {} : { openFiles: connections + SPARE_FILES }),
+  })
+}
+
+/** The port of the line that says where ISM listens; its later lines are read and dropped. */
+export async function portOf(child: ChildProcess): Promise<number> {
+  if (!child.stdout) throw new Error('the process has no output')
+  const lines = createInterface({ input: child.stdout })
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`ism ended with ${code}`)))
+    lines.on('line', (line) => {
+      const { msg, port } = JSON.parse(line)
+      if (msg === 'listening') resolve(port)
+    })
+  })
+}
+
+async function makeDatabase(connect: Stage['connect'], database: string): Promise<void> {
+  const client = await connect('postgres')
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [database])
+    if (rowCount === 0) await client.query(`create database ${database}`)
+  } finally {
+    await client.end()
+  }
+}
+
+function tomlOf({ postgres, tokenIssuer, objects }: Config, database: string): string {
+  return `ism_url = "127.0.0.1"
+ism_port = 0
+[user_db_config]
+db_host = "${postgres.host}"
+db_port = ${postgres.port}
+db_user = "${postgres.user}"
+db_password = "${postgres.password}"
+db_name = "${database}"
+[token_issuer]
+issuer = "${tokenIssuer.issuer}"
+discovery_url = "${tokenIssuer.discoveryUrl}"
+[objects]
+directory = "${objects.provider === 'directory' ? objects.directory : ''}"
+[metrics]
+token = "${METRICS_TOKEN}"
+[limits]
+sends_per_second = 0
+rooms_per_hour = 0
+`
+}
