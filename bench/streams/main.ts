@@ -1,5 +1,6 @@
 /** ISM beside nginx with nchan, by turns: deliveries a CPU-second, latency, memory a connection, connect rate. */
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { defineBench } from '../suite/bench.ts'
 import { onStage, type Stage } from '../support/stage.ts'
 import { Readers } from '../support/streams/readers.ts'
@@ -18,10 +19,11 @@ export const streams = defineBench({
   settings: {
     connections: {
       full: [1_000, 5_000, 10_000],
-      small: [100, 1_000],
+      small: [1_000],
       doc: `streams, one after the other; the last also in ${SMALL_ROOMS} rooms`,
     },
-    seconds: { full: 3, small: 0.3, doc: 'a side and round' },
+    seconds: { full: 3, small: 0.5, doc: 'a side and round' },
+    rest: { full: 3, small: 0.2, doc: 'seconds between opening streams and the look at memory' },
     rounds: { full: 3, small: 1, doc: 'turns of the sides' },
   },
   targets: {
@@ -70,12 +72,17 @@ async function inEverybodysRoom(
 ): Promise<void> {
   const most = Math.max(...settings.connections)
   for (const target of targets) await warmUp(target, Math.min(most, WARM_UP_CONNECTIONS))
+  await delay(settings.rest * 1_000)
   await withReaders(targets, most, async (readers) => {
     let count = 0
     for (const size of settings.connections) {
       say(`${size} streams`)
       for (const [target, each] of readers)
-        add(measured.opened, target.name, await open(target, each, 'everybody', count, size))
+        add(
+          measured.opened,
+          target.name,
+          await open(target, each, 'everybody', { from: count, to: size, rest: settings.rest }),
+        )
       count = size
       const one: Load = { name: ONE_ROOM, rooms: () => ['everybody'], deliveries: size }
       const burst: Load = {
@@ -97,7 +104,7 @@ async function inSmallRooms(
   const most = Math.max(...settings.connections)
   say(`${most} streams in ${SMALL_ROOMS} rooms`)
   await withReaders(targets, most, async (readers) => {
-    for (const [target, each] of readers) await open(target, each, 'small', 0, most)
+    for (const [target, each] of readers) await open(target, each, 'small', { from: 0, to: most, rest: settings.rest })
     // A tenth of the rooms at once, another one each time.
     const rooms = (turn: number) =>
       Array.from({ length: SMALL_ROOMS / 10 }, (_, n) => ((turn % 10) * SMALL_ROOMS) / 10 + n)

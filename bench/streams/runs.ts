@@ -40,20 +40,18 @@ export async function warmUp(target: Target, connections: number): Promise<void>
     await readers.expect(connections)
   }
   await readers.stop()
-  await delay(1_000)
 }
 
 export async function open(
   target: Target,
   readers: Readers,
   room: 'everybody' | 'small',
-  from: number,
-  to: number,
+  { from, to, rest }: { from: number; to: number; rest: number },
 ): Promise<Opened> {
   const before = residentMiB(target.pid)
   const heads = Array.from({ length: to - from }, (_, n) => target.listen(from + n, room))
   const seconds = await readers.open(target.port, heads)
-  await delay(3_000)
+  await delay(rest * 1_000)
   return { connections: heads.length, kib: (residentMiB(target.pid) - before) * 1024, seconds }
 }
 

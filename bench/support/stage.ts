@@ -2,12 +2,13 @@
  * What ISM needs, on this machine and for one bench: a PostgreSQL with fsync in a temporary directory, an issuer, and
  * nodes of ISM as `ism serve` runs them.
  */
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Config } from '../../src/config/config.ts'
 import { openDataDirectory } from '../../src/embedded/data-directory.ts'
@@ -83,12 +84,7 @@ export async function startStage(): Promise<Stage> {
     connect,
     async configure(database, sections = '') {
       const file = await write(database, sections)
-      const migrating = startProcess(process.execPath, [BINARY, 'migrate', '--config', file], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        cwd: directory,
-      })
-      const code = await new Promise((resolve) => migrating.once('exit', resolve))
-      if (code !== 0) throw new Error(`ism migrate ended with ${code}`)
+      await promisify(execFile)(process.execPath, [BINARY, 'migrate', '--config', file])
       return file
     },
     async startIsm({ database = DEFAULT_DATABASE, sections = '', nodeOptions = [], connections } = {}) {
