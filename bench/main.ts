@@ -43,12 +43,13 @@ async function runAll(command: Run): Promise<number> {
     print(`\n== ${bench.name}: ${bench.about}`)
     try {
       results.push(await runOne(bench, command))
+      // After each: a long run that is cut short has not measured in vain.
+      if (command.json) await writeFile(command.json, `${JSON.stringify(results, null, 1)}\n`)
     } catch (error) {
       failed.push(bench.name)
       process.stderr.write(`${bench.name} failed: ${(error as Error).stack}\n`)
     }
   }
-  if (command.json) await writeFile(command.json, `${JSON.stringify(results, null, 1)}\n`)
   if (command.writeDocs) print(`written: ${(await writePerformancePage(results)).join(', ')}`)
   print(summary(results, failed, command.small))
   return failed.length === 0 ? 0 : 1

@@ -45,7 +45,8 @@ export class HttpConnection {
   exchange(text: string, onReply: OnReply, onFailure: (error: Error) => void): void {
     this.#onReply = onReply
     this.#onFailure = onFailure
-    this.#socket.write(text)
+    if (this.#socket.destroyed) this.#fail(new Error('the connection was closed'))
+    else this.#socket.write(text)
   }
 
   request(method: string, path: string, token: string, body = ''): Promise<Reply> {

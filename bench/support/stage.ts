@@ -68,6 +68,8 @@ export async function startStage(): Promise<Stage> {
   const connect = async (database = DEFAULT_DATABASE) => {
     const { host, port, user, password } = postgres
     const client = new pg.Client({ host, port, user, password, database })
+    // Of a failed bench, connections are still open when PostgreSQL ends.
+    client.on('error', () => undefined)
     await client.connect()
     return client
   }

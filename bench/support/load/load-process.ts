@@ -52,6 +52,7 @@ function run({ requests, seconds, rate }: Plan): Promise<Times> {
     }
 
     function askAtRate(aSecond: number, askOn: typeof ask): void {
+      // Taken in turn: one that is not used for a minute is closed by the server.
       const idle = [...connections]
       const started = now()
       const total = Math.floor(seconds * aSecond)
@@ -68,7 +69,7 @@ function run({ requests, seconds, rate }: Plan): Promise<Times> {
         const due = Math.min(total, Math.floor(((at - started) * aSecond) / 1_000))
         // A request waits for a free connection on its own time: it was due at `at`.
         while (asked.length < due) asked.push(at)
-        while (next < due && idle.length > 0) askOn(idle.pop() as HttpConnection, next++, whenFree)
+        while (next < due && idle.length > 0) askOn(idle.shift() as HttpConnection, next++, whenFree)
         if (due < total) setTimeout(tick, 1)
       }
       tick()
