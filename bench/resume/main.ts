@@ -41,7 +41,7 @@ export const resume = defineBench({
       let node = await start()
       const sql = await stage.connect()
       await crowd.fill(sql)
-      const readers = new Readers(2 * clients)
+      const readers = new Readers(clients)
       try {
         await readers.open(
           node.port,
