@@ -13,6 +13,8 @@ type Measured = {
   /** Seconds from the node's end. */
   allOpen: number
   allLive: number
+  /** Attempts that were refused. */
+  again: number
   unrelatedP99: number
   unrelatedMax: number
   ismCpu: number
@@ -92,13 +94,14 @@ async function killAndWatch({
   const done = await unrelatedDuring(survivor.port, crowd.unrelated, watch, async () => {
     const from = now()
     await node.kill()
-    const opened = await readers.reopened()
+    const { opened, again } = await readers.reopened()
     const { arrivals } = await readers.expect(heads.length)
-    return { from, to: arrivals.reduce((a, b) => Math.max(a, b), 0), opened }
+    return { from, to: arrivals.reduce((a, b) => Math.max(a, b), 0), opened, again }
   })
   return {
     allOpen: (done.opened - done.from) / 1_000,
     allLive: (done.to - done.from) / 1_000,
+    again: done.again,
     unrelatedP99: done.unrelatedP99,
     unrelatedMax: done.unrelatedMax,
     ismCpu: cpuSeconds(survivor.pid) - cpu.ism,
@@ -127,6 +130,7 @@ function report(measured: Measured[], clients: number) {
         columns: [
           { head: 'all open s', digits: 2 },
           { head: 'all live s', digits: 2 },
+          { head: 'refused', digits: 0 },
           { head: 'unrelated GET p99 ms', digits: 1 },
           { head: 'max ms', digits: 1 },
           { head: 'ISM CPU s', digits: 2 },
@@ -138,6 +142,7 @@ function report(measured: Measured[], clients: number) {
             values: [
               series('allOpen'),
               series('allLive'),
+              series('again'),
               series('unrelatedP99'),
               series('unrelatedMax'),
               series('ismCpu'),

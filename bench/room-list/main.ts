@@ -38,7 +38,6 @@ export const roomList = defineBench({
       await seedPeople(sql, [someMany, someFew, ...others])
       await seedRooms(sql, rooms)
       for (let n = 0; n < 3; n++) await appendToEach(sql, rooms, `What was said last in this room, for the time ${n}.`)
-      await sql.query('vacuum analyze')
       await sql.end()
       const [manyToken = '', fewToken = ''] = await stage.tokensOf([someMany, someFew])
       const many: Measured = { rooms: settings.many, token: manyToken, p50: [], p99: [], statements: [] }

@@ -1,10 +1,9 @@
 /** From the command to listening: `ism serve` on a migrated database, against Node that does nothing. */
-import { tmpdir } from 'node:os'
 import { defineBench } from '../suite/bench.ts'
 import { ratios } from '../suite/statistics.ts'
 import { endProcess, startProcess } from '../support/child-process.ts'
 import { cpuSeconds } from '../support/processes.ts'
-import { onStage, portOf, spawnServe } from '../support/stage.ts'
+import { onStage, spawnServe } from '../support/stage.ts'
 
 export const startUp = defineBench({
   name: 'start-up',
@@ -21,11 +20,10 @@ export const startUp = defineBench({
       const node: number[] = []
       for (let round = -1; round < settings.rounds; round++) {
         const started = performance.now()
-        const serving = spawnServe(file, [], tmpdir())
-        await portOf(serving)
+        const { child } = await spawnServe(file, [])
         const listening = performance.now() - started
-        const used = cpuSeconds(serving.pid ?? 0) * 1_000
-        await endProcess(serving)
+        const used = cpuSeconds(child.pid ?? 0) * 1_000
+        await endProcess(child)
         const nothing = await timeOfNothing()
         // The first one warms the caches of the file system.
         if (round < 0) continue

@@ -3,10 +3,10 @@
  * nodes of ISM as `ism serve` runs them.
  */
 import { type ChildProcess, execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
@@ -91,13 +91,13 @@ export async function startStage(): Promise<Stage> {
     },
     async startIsm({ database = DEFAULT_DATABASE, sections = '', nodeOptions = [], connections } = {}) {
       const file = await write(database, sections)
-      const child = spawnServe(file, ['--migrate'], directory, nodeOptions, connections)
+      const { child, port } = await spawnServe(file, ['--migrate'], nodeOptions, connections)
       const end = async (signal: NodeJS.Signals) => {
         nodes.delete(ism)
         await endProcess(child, signal)
       }
       const ism: Ism = {
-        port: await portOf(child),
+        port,
         pid: child.pid ?? 0,
         database,
         stop: () => end('SIGTERM'),
@@ -137,32 +137,36 @@ export async function onStage<Result>(work: (stage: Stage) => Promise<Result>): 
   }
 }
 
-/** `ism serve` as a user starts it. */
-export function spawnServe(
+/** `ism serve` as a user starts it; its log goes into a file beside the configuration, for a pipe would need a reader. */
+export async function spawnServe(
   configFile: string,
   parameters: readonly string[],
-  directory: string,
   nodeOptions: readonly string[] = [],
   connections?: number,
-): ChildProcess {
-  return startProcess(process.execPath, [...nodeOptions, BINARY, 'serve', '--config', configFile, ...parameters], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    cwd: directory,
-    ...(connections === undefined ? {} : { openFiles: connections + SPARE_FILES }),
-  })
+): Promise<{ child: ChildProcess; port: number }> {
+  const logFile = `${configFile}.log`
+  const log = await open(logFile, 'w')
+  const child = startProcess(
+    process.execPath,
+    [...nodeOptions, BINARY, 'serve', '--config', configFile, ...parameters],
+    {
+      stdio: ['ignore', log.fd, 'inherit'],
+      cwd: dirname(configFile),
+      ...(connections === undefined ? {} : { openFiles: connections + SPARE_FILES }),
+    },
+  )
+  await log.close()
+  return { child, port: await portOf(child, logFile) }
 }
 
-/** The port of the line that says where ISM listens; its later lines are read and dropped. */
-export async function portOf(child: ChildProcess): Promise<number> {
-  if (!child.stdout) throw new Error('the process has no output')
-  const lines = createInterface({ input: child.stdout })
-  return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`ism ended with ${code}`)))
-    lines.on('line', (line) => {
-      const { msg, port } = JSON.parse(line)
-      if (msg === 'listening') resolve(port)
-    })
-  })
+/** The port of the line that says where ISM listens. */
+async function portOf(child: ChildProcess, logFile: string): Promise<number> {
+  for (;;) {
+    const line = /^.*"msg":"listening".*$/m.exec(await readFile(logFile, 'utf8'))?.[0]
+    if (line) return JSON.parse(line).port
+    if (child.exitCode !== null) throw new Error(`ism ended with ${child.exitCode}`)
+    await delay(2)
+  }
 }
 
 async function makeDatabase(connect: Stage['connect'], database: string): Promise<void> {

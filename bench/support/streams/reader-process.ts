@@ -1,5 +1,6 @@
 /** The clients' process: opens connections, counts the events that arrive on them, and notes when. */
 import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { now } from '../clock.ts'
 import { answerTasks } from '../task-process.ts'
 import type { Openings, Report, Task } from './readers.ts'
@@ -12,6 +13,7 @@ const DIGITS = numbered ? 8 : 0
 const FOUND = MARKER.length + DIGITS
 const HEAD_END = Buffer.from('\r\n\r\n')
 const NEWLINE = 10
+const COME_AGAIN_MS = 500
 
 let arrivals: number[] = []
 let numbers: number[] = []
@@ -38,22 +40,30 @@ async function open({ port, heads }: Openings, atOnce: number): Promise<Report> 
   const first = sockets.length
   const queue = heads.entries()
   const openSome = async () => {
-    for (const [n, head] of queue) await openOne(first + n, port, head)
+    for (const [n, head] of queue) if (!(await openOne(first + n, port, head))) throw new Error('a stream was refused')
   }
   await Promise.all(Array.from({ length: Math.min(atOnce, heads.length) }, openSome))
-  return { opened: now(), seconds: (now() - from) / 1_000 }
+  return { opened: now(), seconds: (now() - from) / 1_000, again: 0 }
 }
 
 function reopen({ port, heads }: Openings): Report {
   const from = now()
+  let again = 0
+  const openings: Promise<void>[] = []
   reopened = new Promise((resolve) => {
-    const openings: Promise<void>[] = []
-    const again = (n: number) => {
-      openings.push(openOne(n, port, heads[n] ?? ''))
-      if (openings.length === heads.length)
-        void Promise.all(openings).then(() => resolve({ opened: now(), seconds: (now() - from) / 1_000 }))
+    const come = async (n: number) => {
+      // As an EventSource does: one that is turned away comes again.
+      while (!(await openOne(n, port, heads[n] ?? ''))) {
+        again++
+        await delay(COME_AGAIN_MS)
+      }
     }
-    ending = { sockets: new Set(sockets), reopen: again }
+    const reopenOne = (n: number) => {
+      openings.push(come(n))
+      if (openings.length === heads.length)
+        void Promise.all(openings).then(() => resolve({ opened: now(), seconds: (now() - from) / 1_000, again }))
+    }
+    ending = { sockets: new Set(sockets), reopen: reopenOne }
   })
   return { done: true }
 }
@@ -82,7 +92,8 @@ async function expect(count: number): Promise<Report> {
 /** One buffer for all: what a connection received is counted before the next one is read. */
 const buffer = Buffer.allocUnsafe(256 * 1024)
 
-function openOne(n: number, port: number, head: string): Promise<void> {
+/** @returns false where the server refused it, or closed it before its head was there; `sockets[n]` is it otherwise */
+function openOne(n: number, port: number, head: string): Promise<boolean> {
   return new Promise((resolve) => {
     let isOpen = false
     /** The end of the last chunk, where it may be the beginning of a marker. */
@@ -90,10 +101,14 @@ function openOne(n: number, port: number, head: string): Promise<void> {
     const callback = (length: number) => {
       let bytes: Buffer = buffer.subarray(0, length)
       if (!isOpen) {
-        isOpen = true
-        if (!bytes.includes(HEAD_END) || bytes.toString('latin1', 9, 12) !== '200')
-          fail(new Error(bytes.toString('latin1', 0, 500)))
-        resolve()
+        isOpen = bytes.includes(HEAD_END) && bytes.toString('latin1', 9, 12) === '200'
+        if (!isOpen) {
+          process.stderr.write(`${bytes.toString('latin1', 0, 500)}\n`)
+          socket.destroy()
+          return false
+        }
+        sockets[n] = socket
+        resolve(true)
       }
       if (rest) bytes = Buffer.concat([rest, bytes])
       rest = bytes[bytes.length - 1] === NEWLINE ? undefined : Buffer.from(bytes.subarray(-FOUND + 1))
@@ -102,15 +117,13 @@ function openOne(n: number, port: number, head: string): Promise<void> {
     }
     const socket = connect({ host: '127.0.0.1', port, onread: { buffer, callback } })
     socket.on('connect', () => socket.write(head))
-    socket.on('error', (error) => {
-      if (!ending?.sockets.has(socket)) fail(error)
-    })
+    // What follows is `close`.
+    socket.on('error', () => {})
     socket.on('close', () => {
-      if (sockets[n] !== socket) return
-      if (ending?.sockets.has(socket)) ending.reopen(n)
-      else fail(new Error('a stream was closed'))
+      if (!isOpen) resolve(false)
+      else if (ending?.sockets.has(socket)) ending.reopen(n)
+      else if (sockets[n] === socket) fail(new Error('a stream was closed'))
     })
-    sockets[n] = socket
   })
 }
 

@@ -15,8 +15,8 @@ export type Task =
   | { closeAll: true }
 
 export type Report =
-  /** `opened`: when the last one had its answer's head, on the monotonic clock. */
-  { opened: number; seconds: number } | Arrivals | { done: true }
+  /** `opened`: when the last one had its answer's head, on the monotonic clock; `again`: attempts that were refused. */
+  { opened: number; seconds: number; again: number } | Arrivals | { done: true }
 
 export type Arrivals = {
   /** When each event arrived, on the monotonic clock. */
@@ -56,10 +56,11 @@ export class Readers {
     await this.#process.ask({ reopen: { port, heads } })
   }
 
-  /** @returns when all of them were back, on the monotonic clock */
-  async reopened(): Promise<number> {
+  /** @returns when all of them were back, on the monotonic clock, and how many attempts were refused */
+  async reopened(): Promise<{ opened: number; again: number }> {
     const report = await this.#process.ask({ reopened: true })
-    return 'opened' in report ? report.opened : Number.NaN
+    if (!('opened' in report)) throw new Error('the readers answered something else')
+    return report
   }
 
   /** The events that arrived since the last call, once they are as many. */
