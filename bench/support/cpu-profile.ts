@@ -1,4 +1,4 @@
-/** Where a process's CPU time went, by its V8 profiles: the functions with the most time of their own. */
+/** Where a process's CPU time went, by its V8 profiles: the modules and functions with the most time of their own. */
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 
@@ -8,7 +8,7 @@ type Profile = {
   timeDeltas: number[]
 }
 
-const TOP = 30
+const TOP = 25
 
 export async function describeProfiles(directory: string): Promise<string> {
   const files = (await readdir(directory)).filter((name) => name.endsWith('.cpuprofile'))
@@ -20,26 +20,42 @@ export async function describeProfiles(directory: string): Promise<string> {
 
 function describe({ nodes, samples, timeDeltas }: Profile): string {
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
-  const own = new Map<string, number>()
+  const byFunction = new Map<string, number>()
+  const byModule = new Map<string, number>()
   let busy = 0
   for (const [index, id] of samples.entries()) {
     const frame = frames.get(id)
     if (!frame || frame.functionName === '(idle)') continue
     const delta = timeDeltas[index] ?? 0
-    const name = `${frame.functionName || '(anonymous)'} ${placeOf(frame.url, frame.lineNumber)}`
-    own.set(name, (own.get(name) ?? 0) + delta)
+    const place = placeOf(frame.url)
+    add(byFunction, `${frame.functionName || '(anonymous)'} ${place && `${place}:${frame.lineNumber + 1}`}`, delta)
+    add(byModule, place ? moduleOf(frame.url, place) : frame.functionName || '(anonymous)', delta)
     busy += delta
   }
-  return [...own]
+  return `${topOf(byModule, busy)}\n\n${topOf(byFunction, busy)}`
+}
+
+function add(times: Map<string, number>, name: string, delta: number): void {
+  times.set(name, (times.get(name) ?? 0) + delta)
+}
+
+function topOf(times: Map<string, number>, busy: number): string {
+  return [...times]
     .sort(([, a], [, b]) => b - a)
     .slice(0, TOP)
     .map(([name, time]) => `${((time / busy) * 100).toFixed(1).padStart(6)} %  ${name}`)
     .join('\n')
 }
 
-function placeOf(url: string, line: number): string {
-  if (!url) return ''
-  const [, module] = /.*node_modules\/(.+)$/.exec(url) ?? []
+/** In a package, in `dist/`, or in Node. */
+function placeOf(url: string): string {
+  const [, dependency] = /.*node_modules\/(.+)$/.exec(url) ?? []
   const [, own] = /\/dist\/(.+)$/.exec(url) ?? []
-  return `${module ?? own ?? (url.startsWith('node:') ? url : basename(url))}:${line + 1}`
+  return dependency ?? own ?? (url.startsWith('node:') ? url : basename(url))
+}
+
+function moduleOf(url: string, place: string): string {
+  const [, name = ''] = /^((?:@[^/]+\/)?[^/]+)/.exec(place) ?? []
+  if (url.includes('node_modules')) return name
+  return url.startsWith('node:') ? url : `ISM ${place.includes('/') ? name : place}`
 }
