@@ -31,8 +31,9 @@ export const connectStorm = defineBench({
   run: ({ settings, say, profiling }) =>
     onStage(async (stage) => {
       const { clients, watch, rounds } = settings
+      const start = () => stage.startIsm({ nodeOptions: profiling, connections: clients + 50 })
+      const first = await start()
       const crowd = await makeCrowd(stage, clients)
-      const first = await stage.startIsm()
       const sql = await stage.connect()
       await crowd.fill(sql)
       await sql.end()
@@ -40,7 +41,7 @@ export const connectStorm = defineBench({
       const results = SIDES.map((): Measured[] => [])
       for (let round = 1; round <= rounds; round++) {
         say(`round ${round}`)
-        const ism = await stage.startIsm({ nodeOptions: profiling, connections: clients + 50 })
+        const ism = await start()
         for (const side of results) side.push(await storm(ism, crowd, watch))
         await ism.stop()
       }

@@ -37,8 +37,8 @@ export const mixed = defineBench({
   run: ({ settings, say, profiling }) =>
     onStage(async (stage) => {
       const { streams, rate, seconds, rounds } = settings
-      const crowd = await makeCrowd(stage, streams)
       const ism = await stage.startIsm({ nodeOptions: profiling, connections: streams + CONNECTIONS })
+      const crowd = await makeCrowd(stage, streams)
       const sql = await stage.connect()
       await crowd.fill(sql)
       await sql.end()

@@ -38,9 +38,9 @@ export const resume = defineBench({
   run: ({ settings, say, profiling }) =>
     onStage(async (stage) => {
       const { clients, watch, rounds } = settings
-      const crowd = await makeCrowd(stage, clients)
       const start = () => stage.startIsm({ nodeOptions: profiling, connections: clients + 50 })
       let node = await start()
+      const crowd = await makeCrowd(stage, clients)
       const sql = await stage.connect()
       await crowd.fill(sql)
       const readers = new Readers(clients)
