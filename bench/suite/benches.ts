@@ -3,6 +3,7 @@ import { archive } from '../archive/main.ts'
 import { connectStorm } from '../connect-storm/main.ts'
 import { memory } from '../memory/main.ts'
 import { mixed } from '../mixed/main.ts'
+import { quietRooms } from '../quiet-rooms/main.ts'
 import { resume } from '../resume/main.ts'
 import { roomList } from '../room-list/main.ts'
 import { send } from '../send/main.ts'
@@ -15,6 +16,7 @@ import type { Bench } from './bench.ts'
 
 export const BENCHES: readonly Bench[] = [
   send,
+  quietRooms,
   snapshot,
   archive,
   timeline,
