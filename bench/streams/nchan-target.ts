@@ -14,8 +14,8 @@ import { SMALL_ROOMS, type Target } from './target.ts'
 const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 /** Its parallel publishers: a burst is sent by as many at once. */
 const PUBLISHERS = 16
-/** For what it opens beside the streams. */
-const SPARE_FILES = 500
+/** For what it opens beside the streams; it begins to close connections when a sixteenth is left. */
+const filesFor = (connections: number) => Math.ceil(connections * 1.2) + 500
 
 export const WITHOUT_NCHAN = 'nginx with nchan is not installed; on Debian: apt-get install -y nginx libnginx-mod-nchan'
 
@@ -30,7 +30,7 @@ export function hasNchan(): boolean {
 export async function startNchan(payload: string, connections: number): Promise<Target> {
   const directory = await mkdtemp(join(tmpdir(), 'nchan-bench-'))
   const port = await freePort()
-  const files = connections + SPARE_FILES
+  const files = filesFor(connections)
   await writeFile(join(directory, 'nginx.conf'), configuration(directory, port, files))
   const child = startProcess('nginx', ['-c', join(directory, 'nginx.conf'), '-p', directory], {
     stdio: ['ignore', 2, 2],

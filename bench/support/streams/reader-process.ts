@@ -20,6 +20,8 @@ let numbers: number[] = []
 let due = 0
 let complete: (() => void) | undefined
 let sockets: Socket[] = []
+/** Why the last stream that was refused was so. */
+let refusal = 'closed without an answer'
 /** Those that the server may close, and what then becomes of connection `n`; of others it is a failure. */
 let ending: { sockets: Set<Socket>; reopen: (n: number) => void } | undefined
 let reopened: Promise<Report> = Promise.reject(new Error('nothing was to be reopened'))
@@ -40,7 +42,8 @@ async function open({ port, heads }: Openings, atOnce: number): Promise<Report> 
   const first = sockets.length
   const queue = heads.entries()
   const openSome = async () => {
-    for (const [n, head] of queue) if (!(await openOne(first + n, port, head))) throw new Error('a stream was refused')
+    for (const [n, head] of queue)
+      if (!(await openOne(first + n, port, head))) throw new Error(`stream ${first + n} was refused: ${refusal}`)
   }
   await Promise.all(Array.from({ length: Math.min(atOnce, heads.length) }, openSome))
   return { opened: now(), seconds: (now() - from) / 1_000, again: 0 }
@@ -103,7 +106,7 @@ function openOne(n: number, port: number, head: string): Promise<boolean> {
       if (!isOpen) {
         isOpen = bytes.includes(HEAD_END) && bytes.toString('latin1', 9, 12) === '200'
         if (!isOpen) {
-          process.stderr.write(`${bytes.toString('latin1', 0, 500)}\n`)
+          refusal = bytes.toString('latin1', 0, 500)
           socket.destroy()
           return false
         }
@@ -118,7 +121,9 @@ function openOne(n: number, port: number, head: string): Promise<boolean> {
     const socket = connect({ host: '127.0.0.1', port, onread: { buffer, callback } })
     socket.on('connect', () => socket.write(head))
     // What follows is `close`.
-    socket.on('error', () => {})
+    socket.on('error', (error) => {
+      refusal = error.message
+    })
     socket.on('close', () => {
       if (!isOpen) resolve(false)
       else if (ending?.sockets.has(socket)) ending.reopen(n)
