@@ -17,7 +17,7 @@ export const send = defineBench({
       doc: 'members of a room',
     },
     rooms: { full: 100, small: 10, doc: 'rooms of each size' },
-    seconds: { full: 6, small: 1, doc: 'a side and round' },
+    seconds: { full: 10, small: 1, doc: 'a side and round' },
     rounds: { full: 3, small: 1, doc: 'turns of the sides' },
   },
   targets: {
