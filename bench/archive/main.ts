@@ -1,71 +1,76 @@
-/** How fast the archiver of an `ism serve` works a backlog off: into Cassandra, and into PostgreSQL beside it. */
+/** How fast the archiver of an `ism serve` works a backlog off: into Cassandra, and into PostgreSQL. */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
-import Table from 'cli-table3'
 import type pg from 'pg'
-import { initKeyspace } from '../../src/infra/cassandra-schema.ts'
-import { cassandraConfig, connectClient, dropKeyspace } from '../../tests/support/keyspace.ts'
-import { type EmbeddedIsm, startEmbeddedIsm } from '../support/embedded-ism.ts'
+import { defineBench, type Series } from '../suite/bench.ts'
+import { untilArchived } from '../support/archive-progress.ts'
+import { makeKeyspace, WITHOUT_CASSANDRA } from '../support/cassandra.ts'
 import { cpuSeconds, residentMiB } from '../support/processes.ts'
+import { type Ism, onStage, type Stage } from '../support/stage.ts'
 
-const { values } = parseArgs({
-  options: {
-    messages: { type: 'string', default: '100000' },
-    rooms: { type: 'string', default: '10,10000' },
-    /** Characters of a text. */
-    length: { type: 'string', default: '60' },
-    rounds: { type: 'string', default: '3' },
-    json: { type: 'boolean', default: false },
+type Node = { store: string; ism: Ism }
+type WorkedOff = { rate: number; ismCpu: number; peakMiB: number }
+type Backlog = { messages: number; rooms: number; length: number }
+
+/** Messages of one append. */
+const BATCH = 1_000
+
+export const archive = defineBench({
+  name: 'archive',
+  about: "how fast the archiver works a backlog off: Cassandra's against PostgreSQL's",
+  settings: {
+    messages: { full: 100_000, small: 5_000, doc: 'of a backlog' },
+    rooms: { full: [10, 10_000], small: [10], doc: 'rooms that they are in' },
+    length: { full: 60, small: 60, doc: 'characters of a text' },
+    rounds: { full: 3, small: 1, doc: 'turns of the sides' },
   },
+  targets: {},
+  run: ({ settings, say, profiling }) =>
+    onStage(async (stage) => {
+      const { messages, length, rounds } = settings
+      const keyspace = await makeKeyspace()
+      try {
+        const nodes: Node[] = [{ store: 'PostgreSQL', ism: await stage.startIsm({ nodeOptions: profiling }) }]
+        if (keyspace) {
+          // How long ISM then waits before it relies on what was written is not what is measured.
+          const sections = `${keyspace.sections}settle_time = 0\n`
+          const options = { database: 'cassandra', sections, nodeOptions: profiling }
+          nodes.push({ store: 'Cassandra', ism: await stage.startIsm(options) })
+        }
+        const results = new Map<string, WorkedOff[]>()
+        for (const rooms of settings.rooms) {
+          say(`${rooms} rooms`)
+          for (let round = 0; round < rounds; round++)
+            for (const { store, ism } of nodes) {
+              const key = `${rooms} ${store}`
+              const done = await workOff(stage, ism, { messages, rooms, length })
+              results.set(key, [...(results.get(key) ?? []), done])
+            }
+        }
+        return report(results, nodes, settings.rooms)
+      } finally {
+        await keyspace?.drop()
+      }
+    }),
 })
 
-type Result = { store: string; rooms: number; rate: number; ismCpu: number; peakMiB: number }
-
-const MESSAGES = Number(values.messages)
-const BATCH = 1_000
-const print = (text: string) => process.stdout.write(`${text}\n`)
-
-const address = process.env['ISM_TEST_CASSANDRA']
-if (!address) throw new Error('set ISM_TEST_CASSANDRA to host:port of a Cassandra')
-const config = cassandraConfig(address)
-await initKeyspace(config, { logger: () => {} })
-const nodes = [
-  { store: 'PostgreSQL', ism: await startEmbeddedIsm() },
-  {
-    store: 'Cassandra',
-    ism: await startEmbeddedIsm([], `[message_db_config]\ndb_url = "${address}"\ndb_keyspace = "${config.keyspace}"\n`),
-  },
-]
-try {
-  const results: Result[] = []
-  for (const rooms of values.rooms.split(',').map(Number)) {
-    for (let round = 0; round < Number(values.rounds); round++)
-      for (const { store, ism } of nodes) results.push({ store, rooms, ...(await workOff(ism, rooms)) })
-  }
-  report(results)
-} finally {
-  for (const { ism } of nodes) await ism.stop()
-  const client = await connectClient(address)
-  await dropKeyspace(client, config.keyspace)
-  await client.shutdown()
-}
-
 /** Fills the log while somebody else holds the archive's lease, then gives the lease back. */
-async function workOff(ism: EmbeddedIsm, roomCount: number): Promise<Omit<Result, 'store' | 'rooms'>> {
-  const sql = await ism.connect()
+async function workOff(stage: Stage, ism: Ism, backlog: Backlog): Promise<WorkedOff> {
+  const sql = await stage.connect(ism.database)
   try {
-    await untilIdle(sql)
+    await untilArchived(sql)
     await sql.query(`update projection set holder = gen_random_uuid(), lease_until = 'infinity', epoch = epoch + 1`)
-    await fill(sql, roomCount)
+    await fill(sql, backlog)
     const cpu = cpuSeconds(ism.pid)
     await sql.query(`update projection set holder = null, lease_until = '-infinity'`)
     const started = performance.now()
-    const peakMiB = await untilIdle(sql, ism.pid)
+    let peakMiB = 0
+    await untilArchived(sql, () => {
+      peakMiB = Math.max(peakMiB, residentMiB(ism.pid))
+    })
     const seconds = (performance.now() - started) / 1_000
     return {
-      rate: MESSAGES / seconds,
-      ismCpu: ((cpuSeconds(ism.pid) - cpu) / MESSAGES) * 1e6,
+      rate: backlog.messages / seconds,
+      ismCpu: ((cpuSeconds(ism.pid) - cpu) / backlog.messages) * 1e6,
       peakMiB,
     }
   } finally {
@@ -73,7 +78,7 @@ async function workOff(ism: EmbeddedIsm, roomCount: number): Promise<Omit<Result
   }
 }
 
-async function fill(sql: pg.Client, roomCount: number): Promise<void> {
+async function fill(sql: pg.Client, { messages, rooms: roomCount, length }: Backlog): Promise<void> {
   const user = randomUUID()
   await sql.query(
     `insert into app_user (id, created_at, display_name, friends_count, street_credits, role)
@@ -88,8 +93,8 @@ async function fill(sql: pg.Client, roomCount: number): Promise<void> {
     select id from rooms`,
     [roomCount, user],
   )
-  const body = JSON.stringify({ text: 'x'.repeat(Number(values.length)) })
-  for (let done = 0; done < MESSAGES; done += BATCH) {
+  const body = JSON.stringify({ text: 'x'.repeat(length) })
+  for (let done = 0; done < messages; done += BATCH) {
     const rooms = Array.from({ length: BATCH }, (_, n) => rows[(done + n) % rows.length]?.id)
     await sql.query(
       `select count(*) from append_sends($1, array_fill($2::uuid, array[$3::int]),
@@ -100,41 +105,40 @@ async function fill(sql: pg.Client, roomCount: number): Promise<void> {
   }
 }
 
-/** @returns the largest memory that the process was seen with meanwhile */
-async function untilIdle(sql: pg.Client, pid?: number): Promise<number> {
-  let peak = 0
-  for (;;) {
-    if (pid !== undefined) peak = Math.max(peak, residentMiB(pid))
-    const { rowCount } = await sql.query(
-      `select from projection where name = 'archive' and seq >= (select coalesce(max(seq), 0) from event)`,
-    )
-    if (rowCount === 1) return peak
-    await delay(20)
+function report(results: Map<string, WorkedOff[]>, nodes: Node[], roomCounts: readonly number[]) {
+  const rows = roomCounts.flatMap((rooms) =>
+    nodes.map(({ store }) => {
+      const done = results.get(`${rooms} ${store}`) ?? []
+      const series = (key: keyof WorkedOff): Series => done.map((each) => each[key])
+      return { labels: [store, rooms], values: [series('rate'), series('ismCpu'), series('peakMiB')] }
+    }),
+  )
+  return {
+    tables: [
+      {
+        title: 'A backlog',
+        labels: ['store', 'rooms'],
+        columns: [
+          { head: 'messages/s', digits: 0 },
+          { head: 'ISM µs/message', digits: 0 },
+          { head: 'peak MiB of ISM', digits: 0 },
+        ],
+        rows,
+      },
+    ],
+    reached: {},
+    skipped: nodes.length > 1 ? [] : [{ what: 'Cassandra', targets: [], why: WITHOUT_CASSANDRA }],
+    charts: [
+      {
+        name: 'archive',
+        title: 'A backlog archived',
+        unit: 'messages/s',
+        bars: rows.map(({ labels: [store = '', rooms], values: [series = []] }) => ({
+          label: `${rooms} rooms`,
+          side: String(store),
+          series,
+        })),
+      },
+    ],
   }
-}
-
-function report(results: Result[]): void {
-  if (values.json) {
-    print(JSON.stringify(results))
-    return
-  }
-  const table = new Table({ head: ['store', 'rooms', 'messages/s', 'spread', 'ISM µs/message', 'peak MiB'] })
-  for (const rooms of new Set(results.map((result) => result.rooms))) {
-    const medians = nodes.map(({ store }) => {
-      const group = results.filter((result) => result.store === store && result.rooms === rooms)
-      const rates = group.map(({ rate }) => rate).sort((a, b) => a - b)
-      const median = rates[Math.floor(rates.length / 2)] ?? 0
-      table.push([
-        store,
-        rooms,
-        Math.round(median),
-        `${Math.round(rates[0] ?? 0)} to ${Math.round(rates.at(-1) ?? 0)}`,
-        Math.round(Math.min(...group.map(({ ismCpu }) => ismCpu))),
-        Math.round(Math.max(...group.map(({ peakMiB }) => peakMiB))),
-      ])
-      return median
-    })
-    print(`${rooms} rooms: Cassandra at ${((medians[1] ?? 0) / (medians[0] ?? 1)).toFixed(2)} of PostgreSQL`)
-  }
-  print(table.toString())
 }

@@ -1,27 +1,41 @@
 /** nginx with the nchan module, as one process of its own on loopback. */
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../../src/embedded/free-port.ts'
+import { endProcess, startProcess } from '../support/child-process.ts'
+import { now } from '../support/clock.ts'
 import { HttpConnection } from '../support/http-client.ts'
-import { now, SMALL_ROOMS, type Target } from './target.ts'
+import { SMALL_ROOMS, type Target } from './target.ts'
 
 const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 /** Its parallel publishers: a burst is sent by as many at once. */
 const PUBLISHERS = 16
+/** For what it opens beside the streams; it begins to close connections when a sixteenth is left. */
+const filesFor = (connections: number) => Math.ceil(connections * 1.2) + 500
 
-/** @param payload what each event carries */
-export async function startNchan(payload: string): Promise<Target> {
-  if (spawnSync('nginx', ['-v']).error || !existsSync(MODULE))
-    throw new Error('nginx with nchan is needed; on Debian: apt-get install -y nginx libnginx-mod-nchan')
+export const WITHOUT_NCHAN = 'nginx with nchan is not installed; on Debian: apt-get install -y nginx libnginx-mod-nchan'
+
+export function hasNchan(): boolean {
+  return spawnSync('nginx', ['-v']).error === undefined && existsSync(MODULE)
+}
+
+/**
+ * @param payload what each event carries
+ * @param connections as many streams as it is to hold
+ */
+export async function startNchan(payload: string, connections: number): Promise<Target> {
   const directory = await mkdtemp(join(tmpdir(), 'nchan-bench-'))
   const port = await freePort()
-  await writeFile(join(directory, 'nginx.conf'), configuration(directory, port))
-  const child = spawn('nginx', ['-c', join(directory, 'nginx.conf'), '-p', directory], { stdio: ['ignore', 2, 2] })
+  const files = filesFor(connections)
+  await writeFile(join(directory, 'nginx.conf'), configuration(directory, port, files))
+  const child = startProcess('nginx', ['-c', join(directory, 'nginx.conf'), '-p', directory], {
+    stdio: ['ignore', 2, 2],
+    openFiles: files,
+  })
   await delay(500)
   if (child.exitCode !== null) throw new Error(`nginx ended with ${child.exitCode}`)
   const publishers = await Promise.all(Array.from({ length: PUBLISHERS }, () => HttpConnection.open(port)))
@@ -48,8 +62,7 @@ export async function startNchan(payload: string): Promise<Target> {
     unrelated: () => client.request('GET', '/unrelated', ''),
     async stop() {
       for (const connection of [...publishers, client]) connection.close()
-      child.kill('SIGTERM')
-      if (child.exitCode === null) await once(child, 'exit')
+      await endProcess(child)
       await rm(directory, { recursive: true, force: true })
     },
   }
@@ -61,17 +74,17 @@ async function workerOf(pid: number): Promise<number> {
   return Number(children.trim().split(' ')[0])
 }
 
-function configuration(directory: string, port: number): string {
+function configuration(directory: string, port: number, files: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${directory}/${name};`)
     .join('\n  ')
   return `load_module ${MODULE};
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 20000;
+worker_rlimit_nofile ${files};
 pid ${directory}/nginx.pid;
 error_log stderr error;
-events { worker_connections 19000; }
+events { worker_connections ${files - 100}; }
 http {
   access_log off;
   ${temporary}

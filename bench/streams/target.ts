@@ -23,7 +23,3 @@ export type Target = {
   unrelated(): Promise<unknown>
   stop(): Promise<void>
 }
-
-export function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6
-}
