@@ -90,7 +90,9 @@ describe('in the environment', () => {
   }
 
   test('a list of objects in JSON', () => {
-    expect(read(JSON.stringify([GOOD])).config?.webhooks).toMatchObject([{ name: 'backend.example-2c17f8cb', url: GOOD.url }])
+    expect(read(JSON.stringify([GOOD])).config?.webhooks).toMatchObject([
+      { name: 'backend.example-2c17f8cb', url: GOOD.url },
+    ])
   })
 
   test('what is no JSON is refused without being quoted', () => {
