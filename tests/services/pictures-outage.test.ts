@@ -215,7 +215,10 @@ describeWith(S3_VARIABLES, 'S3', (address) => {
       expect((await bucket.keys()).sort()).toEqual([keyOf(first), keyOf(second)].sort())
       await killAndReturn()
       await eventually('the second alone', async () => (await bucket.keys()).join() === keyOf(second))
-      expect((await service.sql.query('select from object_garbage')).rowCount).toBe(0)
+      await eventually('nothing is left to do', async () => {
+        const { rowCount } = await service.sql.query('select from object_garbage')
+        return rowCount === 0
+      })
     })
   })
 })

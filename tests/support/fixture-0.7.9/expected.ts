@@ -43,6 +43,8 @@ export class Expected {
       latestMessage: toWire(timeOf(room)),
       unread: readAt === null || (room.latestMessage !== null && readAt < room.latestMessage),
       unreadCount: 0,
+      muted: false,
+      mutedUntil: null,
       latestMessagePreviewText: JSON.parse(room.preview ?? '{"type":"New"}'),
     }
   }
