@@ -35,11 +35,11 @@ import { serveObject } from './objects/serve-object.ts'
 import { serveMetrics } from './observability/metrics-server.ts'
 import { createObservations, type Observations } from './observability/observations.ts'
 import type { MetricsSnapshot } from './observability/scrape.ts'
+import { startPushes, startWebhooks } from './outbound.ts'
 import { NodePresence } from './presence/node-presence.ts'
 import { reapNodes } from './presence/node-repository.ts'
 import { presenceHandlers } from './presence/presence-handlers.ts'
 import { PresenceService } from './presence/presence-service.ts'
-import { createPushProjection } from './push/push-projection.ts'
 import { relationshipHandlers } from './relationships/relationship-handlers.ts'
 import { RelationshipService } from './relationships/relationship-service.ts'
 import { ReadStates } from './rooms/read-states.ts'
@@ -51,7 +51,7 @@ import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore, openPushTargets, openRecordSource, openRedis } from './stores.ts'
+import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
@@ -316,54 +316,6 @@ async function startLog(
     batches: createSendBatches(db, observe, committed),
     notifications: createNotificationLog(db, committed),
   }
-}
-
-/** A projection for each receiver. They stop side by side, so that slow ones do not add up. */
-async function startWebhooks(
-  { webhooks }: Config,
-  db: Database,
-  observe: Observations,
-  { tail, project }: { tail: Tail; project(projection: Projection): Promise<Projector> },
-): Promise<{ stop(): Promise<unknown> }> {
-  if (webhooks.length === 0) return { stop: async () => {} }
-  const [{ createReceiver }, { createWebhookProjection }] = await Promise.all([
-    import('./webhooks/receiver.ts'),
-    import('./webhooks/webhook-projection.ts'),
-  ])
-  const projections: Projection[] = []
-  for (const webhook of webhooks) {
-    let projector: Projector | undefined
-    const projection = createWebhookProjection(db, webhook, createReceiver(webhook), {
-      epoch: tail.epoch,
-      mayDeliver: () => projector?.isHolder === true,
-      drained: () => projector?.wake(),
-      observe,
-    })
-    projector = await project(projection)
-    projections.push(projection)
-  }
-  return { stop: () => Promise.all(projections.map(({ underWay }) => underWay?.stop())) }
-}
-
-/** One projection for each place that pushes go to. */
-async function startPushes(
-  config: Config,
-  db: Database,
-  observe: Observations,
-  { tail, project, holder }: { tail: Tail; project: (projection: Projection) => Promise<Projector>; holder: string },
-) {
-  const pushes = []
-  for (const target of await openPushTargets(config)) {
-    const push = createPushProjection(
-      db,
-      target,
-      { epoch: tail.epoch, maxAgeMs: config.push.maxAgeMs, holder },
-      observe,
-    )
-    push.drivenBy(await project(push))
-    pushes.push(push)
-  }
-  return pushes
 }
 
 /** Tells the other nodes who is connected here, and how far the tail is. */

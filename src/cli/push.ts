@@ -6,6 +6,7 @@ import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
 import { progressBar } from './progress-bar.ts'
 import { addSubcommand } from './subcommand.ts'
+import { withDatabase } from './with-database.ts'
 
 type PushOptions = { config?: string; dryRun?: boolean; json?: boolean }
 
@@ -124,16 +125,6 @@ const countOf = async (db: Database, name: string) =>
 
 function untried(target: string, count: number): TargetReport {
   return { target, delivered: 0, left: count, refused: [], error: null }
-}
-
-async function withDatabase<T>({ postgres }: Config, work: (db: Database) => Promise<T>): Promise<T> {
-  const { openDatabase } = await import('../infra/postgres.ts')
-  const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
-  try {
-    return await work(db)
-  } finally {
-    await db.close()
-  }
 }
 
 function print(reports: TargetReport[], isDryRun: boolean, io: Io): void {

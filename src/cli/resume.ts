@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
 import { addSubcommand } from './subcommand.ts'
+import { withDatabase } from './with-database.ts'
 
 type ResumeOptions = { config?: string; from: 'oldest' | 'now'; json?: boolean }
 
@@ -26,20 +27,16 @@ export function addResume(program: Command, io: Io): void {
 }
 
 async function resume(name: string, { config, from, json }: ResumeOptions, io: Io): Promise<void> {
-  const { postgres } = await configurationOf(io, config)
-  const [{ openDatabase }, { readLogState }, { resumeProjection }] = await Promise.all([
-    import('../infra/postgres.ts'),
+  const [{ readLogState }, { resumeProjection }] = await Promise.all([
     import('../log/log-repository.ts'),
     import('../log/projection.ts'),
   ])
-  const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
-  try {
+  const seq = await withDatabase(await configurationOf(io, config), async (db) => {
     const { headSeq, trimmedSeq } = await readLogState(db)
     const seq = from === 'now' ? headSeq : trimmedSeq
     if (!(await resumeProjection(db, name, seq))) throw new Error(`there is no broken projection "${name}"`)
-    if (json) writeLine(io.stdout, JSON.stringify({ projection: name, seq }))
-    else writeLine(io.stdout, `${name} goes on after seq ${seq}`)
-  } finally {
-    await db.close()
-  }
+    return seq
+  })
+  if (json) writeLine(io.stdout, JSON.stringify({ projection: name, seq }))
+  else writeLine(io.stdout, `${name} goes on after seq ${seq}`)
 }

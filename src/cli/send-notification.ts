@@ -1,7 +1,6 @@
 /** `ism send-notification`: puts a notification into the log, by the configuration alone; ISM need not run. */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { PostgresConfig } from '../config/config.ts'
-import { type Database, errorCode } from '../infra/postgres.ts'
+import type { Database } from '../infra/postgres.ts'
 import type { Notification } from '../notifications/notification.ts'
 import { isUnavailable } from '../shared/app-error.ts'
 import { parseUuid } from '../shared/ids.ts'
@@ -11,6 +10,7 @@ import { type Io, writeLine } from './io.ts'
 import { type NotificationInput, readMessage, readUsers } from './notification-input.ts'
 import { progressBar } from './progress-bar.ts'
 import { addSubcommand } from './subcommand.ts'
+import { withDatabase } from './with-database.ts'
 
 type SendOptions = NotificationInput & { config?: string; id?: string; dryRun?: boolean; json?: boolean }
 
@@ -68,9 +68,9 @@ function parseId(text: string): string {
 }
 
 async function sendNotification(options: SendOptions, io: Io): Promise<void> {
-  const { postgres } = await configurationOf(io, options.config)
+  const config = await configurationOf(io, options.config)
   const notification = await readNotification(options, io)
-  const report = await withDatabase(postgres, (db) =>
+  const report = await withDatabase(config, (db) =>
     options.dryRun ? dryRun(db, notification) : send(db, notification, io),
   )
   if (options.json) writeLine(io.stdout, JSON.stringify(report))
@@ -86,20 +86,6 @@ async function readNotification(options: SendOptions, io: Io): Promise<Notificat
   const toUsers = await readUsers(options, io)
   const message = parseMessage(await readMessage(options, io))
   return { id: options.id ?? v7(), toUsers, message, sentAt: undefined }
-}
-
-async function withDatabase<T>(postgres: PostgresConfig, work: (db: Database) => Promise<T>): Promise<T> {
-  const { openDatabase } = await import('../infra/postgres.ts')
-  const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
-  try {
-    return await work(db)
-  } catch (error) {
-    // No such function, or no such table.
-    if (!/^42(883|P01)$/.test(errorCode(error) ?? '')) throw error
-    throw new Error('the database is behind this ISM: run "ism migrate"', { cause: error })
-  } finally {
-    await db.close()
-  }
 }
 
 async function send(db: Database, notification: Notification, io: Io): Promise<Report> {

@@ -1,9 +1,10 @@
 /** `ism status`: where the log is, how far each of its projections, and each node that reads it. */
 import type { Command } from 'commander'
-import type { KafkaConfig, PostgresConfig } from '../config/config.ts'
+import type { Config, KafkaConfig } from '../config/config.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
 import { addSubcommand } from './subcommand.ts'
+import { withDatabase } from './with-database.ts'
 
 type KafkaStatus = { topic: string; consumerGroup: string } & ({ lag: number } | { error: string })
 
@@ -28,8 +29,9 @@ export function addStatus(program: Command, io: Io): void {
     .option(...CONFIG_OPTION)
     .option('--json', 'answer in JSON')
     .action(async ({ config, json }: StatusOptions) => {
-      const { postgres, kafka, webhooks } = await configurationOf(io, config)
-      const status = { ...(await readStatus(postgres)), ...(kafka && { kafka: await readKafkaStatus(kafka) }) }
+      const judged = await configurationOf(io, config)
+      const { kafka, webhooks } = judged
+      const status = { ...(await readStatus(judged)), ...(kafka && { kafka: await readKafkaStatus(kafka) }) }
       if (json) writeLine(io.stdout, JSON.stringify(status))
       else
         await print(
@@ -40,16 +42,14 @@ export function addStatus(program: Command, io: Io): void {
     })
 }
 
-async function readStatus(postgres: PostgresConfig) {
-  const [{ openDatabase }, { readLogState }, { listProjections }, { listNodes }, dead] = await Promise.all([
-    import('../infra/postgres.ts'),
+async function readStatus(config: Config) {
+  const [{ readLogState }, { listProjections }, { listNodes }, { countDeadDeliveries }] = await Promise.all([
     import('../log/log-repository.ts'),
     import('../log/projection.ts'),
     import('../presence/node-repository.ts'),
     import('../deliveries/dead-delivery-repository.ts'),
   ])
-  const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
-  try {
+  return await withDatabase(config, async (db) => {
     const { epoch, headSeq, trimmedSeq } = await readLogState(db)
     const projections = (await listProjections(db)).map(({ name, seq, lagSeconds, holder, brokenAt }) => {
       return { name, seq, lag: headSeq - seq, lagSeconds: tenths(lagSeconds), holder, brokenAt }
@@ -59,11 +59,9 @@ async function readStatus(postgres: PostgresConfig) {
       log: { epoch, headSeq, trimmedSeq },
       projections,
       nodes,
-      deadDeliveries: await dead.countDeadDeliveries(db),
+      deadDeliveries: await countDeadDeliveries(db),
     }
-  } finally {
-    await db.close()
-  }
+  })
 }
 
 /** Not reachable is a status, too. */

@@ -1,10 +1,11 @@
 /** `ism webhooks`: what an operator does about events that receivers refused, and about receivers that are gone. */
 import type { Command } from 'commander'
-import type { Config, WebhookReceiver } from '../config/config.ts'
+import type { WebhookReceiver } from '../config/config.ts'
 import type { Database } from '../infra/postgres.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
 import { addSubcommand } from './subcommand.ts'
+import { withDatabase } from './with-database.ts'
 
 type WebhooksOptions = { config?: string; dryRun?: boolean; json?: boolean }
 
@@ -134,16 +135,6 @@ async function deadEvents(db: Database): Promise<{ name: string; count: number }
   return (await countDeadDeliveries(db)).flatMap(({ target, count }) =>
     target.startsWith(prefix) ? [{ name: target.slice(prefix.length), count }] : [],
   )
-}
-
-async function withDatabase<T>({ postgres }: Config, work: (db: Database) => Promise<T>): Promise<T> {
-  const { openDatabase } = await import('../infra/postgres.ts')
-  const db = openDatabase({ ...postgres, poolSize: 1 }, { queryStarted() {}, connectionFailed() {} })
-  try {
-    return await work(db)
-  } finally {
-    await db.close()
-  }
 }
 
 function print(reports: ReceiverReport[], isDryRun: boolean, io: Io): void {

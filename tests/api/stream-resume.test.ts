@@ -137,6 +137,7 @@ test('of a deleted room its LeaveRoom alone, before and after it is erased', asy
   await bob.post(`/api/rooms/${single}/mark-read`)
   await alice.send(roomId, 'In the Group')
   await bob.post(`/api/rooms/${single}/leave`)
+  for (const device of [bob, atForgetful(bob)]) await caughtUp(device)
   for (const person of [alice, bob]) {
     const events = await missed(person, cursor)
     expect(events.map(({ type }) => type)).toEqual(['ChatMessage', 'LeaveRoom'])
