@@ -1,6 +1,7 @@
 /** What is worth knowing about ISM at work: one function a fact, which feeds the log, the metrics, or both. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Logger } from './logger.ts'
+import { createMetrics } from './metrics.ts'
 
 type ProjectionRead = { name: string; seq: number; headSeq: number; lagSeconds: number; brokenAt: Date | null }
 
@@ -9,7 +10,7 @@ export type Observations = ReturnType<typeof createObservations>
 /** Streams that are this late are worth a line. */
 const TAIL_LATE_SECONDS = 5
 const SAY_AGAIN_MS = 30_000
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const STORE_DOWN_AGAIN_MS = 5_000
 
 export function createObservations(logger: Logger) {
   const registry = new Registry()
@@ -18,21 +19,21 @@ export function createObservations(logger: Logger) {
   let tailLateSaid = Number.NEGATIVE_INFINITY
   const lastWarned = new Map<string, number>()
 
-  /** A store that is down fails every call; once in five seconds is enough to say so. */
-  function warnSeldom(error: unknown, message: string): void {
+  function isDue(key: string, everyMs: number): boolean {
     const now = performance.now()
-    if (now - (lastWarned.get(message) ?? Number.NEGATIVE_INFINITY) < 5_000) return
-    lastWarned.set(message, now)
-    logger.warn({ err: error }, message)
+    if (now - (lastWarned.get(key) ?? Number.NEGATIVE_INFINITY) < everyMs) return false
+    lastWarned.set(key, now)
+    return true
+  }
+
+  /** A store that is down fails every call. */
+  function warnSeldom(error: unknown, message: string): void {
+    if (isDue(message, STORE_DOWN_AGAIN_MS)) logger.warn({ err: error }, message)
   }
 
   /** The same of each of several receivers. */
-  function sayOfReceiver(webhook: string, reason: string, message: string): void {
-    const key = `${message} ${webhook}`
-    const now = performance.now()
-    if (now - (lastWarned.get(key) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN_MS) return
-    lastWarned.set(key, now)
-    logger.warn({ webhook, reason }, message)
+  function warnOfReceiver(webhook: string, reason: string, message: string): void {
+    if (isDue(`${message} ${webhook}`, SAY_AGAIN_MS)) logger.warn({ webhook, reason }, message)
   }
 
   return {
@@ -103,11 +104,11 @@ export function createObservations(logger: Logger) {
     },
     webhookRefused(name: string, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'refused' })
-      sayOfReceiver(name, reason, 'a receiver refused an event: trying again')
+      warnOfReceiver(name, reason, 'a receiver refused an event: trying again')
     },
     webhookUnanswered(name: string, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'unanswered' })
-      sayOfReceiver(name, reason, 'a receiver takes no events: trying again until it does')
+      warnOfReceiver(name, reason, 'a receiver takes no events: trying again until it does')
     },
     webhookDied(name: string, seq: number, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'dead' })
@@ -185,126 +186,5 @@ export function createObservations(logger: Logger) {
     deadLetterLost(place: object, reason: string): void {
       logger.error({ ...place, reason }, 'a record could not be put aside: it is left where it was, and not sent')
     },
-  }
-}
-
-function createMetrics(registry: Registry) {
-  const registers = [registry]
-  return {
-    requests: new Histogram({
-      name: 'ism_http_request_duration_seconds',
-      help: 'Time to answer, by method, route and status; for a stream, its whole life.',
-      labelNames: ['method', 'route', 'status'],
-      buckets: SECONDS,
-      registers,
-    }),
-    queries: new Counter({
-      name: 'ism_postgres_queries_total',
-      help: 'Statements sent to PostgreSQL, by name.',
-      labelNames: ['name'],
-      registers,
-    }),
-    batchSize: new Histogram({
-      name: 'ism_append_batch_size',
-      help: 'Sends appended to the log by one call.',
-      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
-      registers,
-    }),
-    appendWait: new Histogram({
-      name: 'ism_append_wait_seconds',
-      help: "Time that a batch's oldest send waited for it to start.",
-      buckets: SECONDS,
-      registers,
-    }),
-    appendCommit: new Histogram({
-      name: 'ism_append_commit_seconds',
-      help: 'Time from sending a batch to PostgreSQL to its commit, the wait for the lock included.',
-      buckets: SECONDS,
-      registers,
-    }),
-    tailEvents: new Counter({ name: 'ism_tail_events_total', help: 'Events read from the log.', registers }),
-    tailPosition: new Gauge({
-      name: 'ism_tail_position',
-      help: 'seq of the newest event read.',
-      aggregator: 'min',
-      registers,
-    }),
-    tailLag: new Gauge({
-      name: 'ism_tail_lag',
-      help: "How far the tail is behind the log's head, in seq.",
-      aggregator: 'max',
-      registers,
-    }),
-    tailLagSeconds: new Gauge({
-      name: 'ism_tail_lag_seconds',
-      help: 'For how long the next event has waited for the tail.',
-      aggregator: 'max',
-      registers,
-    }),
-    projectionEvents: new Counter({
-      name: 'ism_projection_events_total',
-      help: 'Events that this node worked off, by projection.',
-      labelNames: ['name'],
-      registers,
-    }),
-    projectionLag: new Gauge({
-      name: 'ism_projection_lag',
-      help: "How far a projection is behind the log's head, in seq.",
-      labelNames: ['name'],
-      aggregator: 'max',
-      registers,
-    }),
-    projectionLagSeconds: new Gauge({
-      name: 'ism_projection_lag_seconds',
-      help: "For how long a projection's next event has waited.",
-      labelNames: ['name'],
-      aggregator: 'max',
-      registers,
-    }),
-    webhookDeliveries: new Counter({
-      name: 'ism_webhook_deliveries_total',
-      help: 'Attempts to post an event to a receiver, by what came of them; dead is one that was the last.',
-      labelNames: ['name', 'outcome'],
-      registers,
-    }),
-    projectionBroken: new Gauge({
-      name: 'ism_projection_broken',
-      help: '1 where a projection stands still because events that it had not had are gone from the log.',
-      labelNames: ['name'],
-      aggregator: 'max',
-      registers,
-    }),
-    pushes: new Counter({
-      name: 'ism_pushes_total',
-      help: 'Pushes by what became of them, and tries that were refused or not answered, by target.',
-      labelNames: ['target', 'outcome'],
-      registers,
-    }),
-    deadDeliveries: new Gauge({
-      name: 'ism_dead_deliveries',
-      help: 'Deliveries that were given up and are kept, by target.',
-      labelNames: ['target'],
-      aggregator: 'max',
-      registers,
-    }),
-    streams: new Gauge({ name: 'ism_streams', help: 'Open streams on this node.', registers }),
-    streamOverflows: new Counter({
-      name: 'ism_stream_overflows_total',
-      help: 'Streams closed because their reader did not read.',
-      registers,
-    }),
-    kafkaRecords: new Counter({
-      name: 'ism_kafka_records_total',
-      help: 'Records read from Kafka, by what became of them.',
-      labelNames: ['outcome'],
-      registers,
-    }),
-    kafkaLag: new Gauge({
-      name: 'ism_kafka_lag',
-      help: 'Records that are still to be read, by partition; of the partitions that this node reads.',
-      labelNames: ['partition'],
-      registers,
-    }),
-    frames: new Counter({ name: 'ism_stream_frames_total', help: 'Frames written to streams.', registers }),
   }
 }
