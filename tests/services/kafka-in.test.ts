@@ -52,7 +52,9 @@ describeWith(['ISM_TEST_KAFKA'], 'notifications from Kafka', ({ ISM_TEST_KAFKA: 
         expect(first).toMatchObject({ message: 'first', notificationId: id, sentAt: '2026-01-02T03:04:05.000Z' })
         expect(others.map(({ message }) => message.n)).toEqual(notifications.map((_, n) => n))
       }
-      expect(streams[2]?.ofType('SystemMessage')).toHaveLength(1)
+      const [, , bobs] = streams
+      await bobs?.next(({ notificationId }) => notificationId === id)
+      expect(bobs?.ofType('SystemMessage')).toHaveLength(1)
       for (const stream of streams) stream.close()
     })
 
