@@ -112,7 +112,7 @@ export class Tail {
         if (events.length === 0) await this.#requireSameLog()
       } catch (error) {
         this.#observe.tailFailed(error)
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
         this.#again = true
       }
     }

@@ -113,7 +113,7 @@ test('every node knows of it; one that stops takes its people with it at once', 
   await expectPresence(witness, witness, SEEN)
   await expectPresence(alice, bob, ONLINE)
   await other.close()
-  expect(elsewhere.ended).toBe(true)
+  await elsewhere.until(() => elsewhere.ended, 'its end')
   expect((await presenceOf(alice, bob)).body).toEqual(SEEN)
   // What it left behind becomes the time as which it shows already.
   const { lastSeenAt } = (await presenceOf(alice, bob)).body

@@ -5,6 +5,7 @@ import { holdLogLock } from '../support/log-lock.ts'
 import { reservedPort, Service } from '../support/node.ts'
 import { Reader } from '../support/persistent-clients.ts'
 import type { Person } from '../support/person.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { endProcesses, startIsmProcess, type TestProcess } from '../support/test-process.ts'
 
 let service: Service
@@ -78,6 +79,21 @@ test('a PostgreSQL that is not there is tried again until somebody stops ISM', a
   expect(await waiting.kill('SIGTERM')).toEqual({ code: 0, signal: null })
   expect(performance.now() - started).toBeLessThan(4_000)
   expect(waiting.stderr).toBe('')
+})
+
+test('one that goes away holds nobody up who stops ISM', async () => {
+  const proxy = await startTcpProxy(service.postgres)
+  try {
+    const config = await service.configuration({ port: proxy.port })
+    const serving = await startIsmProcess(['serve', '--config', config, '--port', '0'])
+    await serving.until('where it listens', (output) => output.includes('"msg":"listening"'))
+    await proxy.refuse()
+    await serving.until('the log to be read in vain', (output) => output.includes('the log could not be read'))
+    expect(await serving.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  } finally {
+    await endProcesses()
+    await proxy.close()
+  }
 })
 
 async function serve(...more: string[]): Promise<TestProcess> {

@@ -127,7 +127,7 @@ test('Ctrl-C in a terminal, which reaches all of them, ends all of them once', a
   for (const { pid } of [...workers, { pid: primary.pid }]) process.kill(pid, 'SIGINT')
   expect(await primary.exited).toEqual({ code: 0, signal: null })
   expect(await stillThere(workers)).toEqual([])
-  expect(stream.ended).toBe(true)
+  await stream.until(() => stream.ended, 'its end')
   expect(linesOf(primary).filter(({ level }) => level >= 40)).toEqual([])
   expect(primary.stderr).toBe('')
 })
