@@ -1,13 +1,13 @@
 /** Writes the files that are generated from tables and schemas of the sources; with `--check` only says which are stale. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { NotificationSchema } from '../notifications/notification-schema.ts'
+import { NOTIFICATION_SCHEMA } from '../notifications/notification-schema.ts'
 import { reference, template } from './describe.ts'
 
 const GENERATED = [
   { path: 'docs/configuration.md', content: reference() },
   { path: 'templates/production.config.toml', content: template() },
-  { path: 'docs/schemas/notification.json', content: jsonSchema(NotificationSchema) },
+  { path: 'docs/schemas/notification.json', content: jsonSchema(NOTIFICATION_SCHEMA) },
 ]
 
 const isCheck = process.argv.includes('--check')

@@ -1,7 +1,7 @@
 /** Request schemas, compiled once; what breaks one is named by field and rule. */
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
-import type { Static, TSchema } from 'typebox'
+import type { XStatic } from 'typebox/schema'
 import { invalid } from '../shared/app-error.ts'
 import { parseUuid } from '../shared/ids.ts'
 import { parseTimestamp } from '../shared/timestamp.ts'
@@ -11,18 +11,21 @@ ajvFormats.default(ajv, ['uuid'])
 for (const name of ['timestamp', 'date-time'])
   ajv.addFormat(name, { type: 'string', validate: (text) => parseTimestamp(text) !== undefined })
 
+/** The value that a JSON Schema (2020-12) describes. Schemas are written as literals: typebox is types alone, and loads nothing. */
+type Described<Schema> = XStatic<Schema>
+
 /**
  * Unknown fields pass, and `null` means absent, as the clients of ISM 0.7.9 rely on.
  * @returns a function that gives back the value, or throws AppError VALIDATION_ERROR
  */
-export function validator<Schema extends TSchema>(schema: Schema): (value: unknown) => Static<Schema> {
+export function validator<const Schema extends object>(schema: Schema): (value: unknown) => Described<Schema> {
   const validate = exactValidator(schema)
   return (value) => validate(withoutNulls(value))
 }
 
 /** As `validator`, but `null` is what the schema says it is. */
-export function exactValidator<Schema extends TSchema>(schema: Schema): (value: unknown) => Static<Schema> {
-  const validate = ajv.compile(schema) as ValidateFunction<Static<Schema>>
+export function exactValidator<const Schema extends object>(schema: Schema): (value: unknown) => Described<Schema> {
+  const validate = ajv.compile(schema) as ValidateFunction<Described<Schema>>
   return (value) => {
     if (validate(value)) return value
     throw invalid(describe(validate.errors?.[0]))

@@ -1,7 +1,6 @@
 /** Brings the database to the schema in `migrations/`, and tells how far it is. */
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { runner } from 'node-pg-migrate'
 import pg from 'pg'
 import type { PostgresConfig } from '../config/config.ts'
 import { clientConfig } from './postgres.ts'
@@ -40,6 +39,8 @@ export async function migrate(
   })
   await client.connect()
   try {
+    // Loaded where something is to be applied: most starts have nothing pending.
+    const { runner } = await import('node-pg-migrate')
     const applied = await runner({
       dbClient: client,
       dir: DIRECTORY,

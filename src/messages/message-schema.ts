@@ -1,42 +1,55 @@
 /** What a client may post as a message. Lengths count characters (code points). */
-import { Type } from 'typebox'
 import { validator } from '../http/validate.ts'
 import { invalid } from '../shared/app-error.ts'
 import { parseTimestamp } from '../shared/timestamp.ts'
 import type { NewMessage } from './message.ts'
 
-const Uuid = Type.String({ format: 'uuid' })
-const Text = Type.String({ minLength: 1, maxLength: 4000 })
+const UUID = { type: 'string', format: 'uuid' } as const
+const TEXT = { type: 'string', minLength: 1, maxLength: 4000 } as const
 
-const envelope = validator(
-  Type.Object({
-    chatRoomId: Uuid,
-    msgType: Type.Enum(['Text', 'Media', 'Reply']),
-    msgBody: Type.Object({}),
-    clientMessageId: Type.Optional(Uuid),
-  }),
-)
+const envelope = validator({
+  type: 'object',
+  required: ['chatRoomId', 'msgType', 'msgBody'],
+  properties: {
+    chatRoomId: UUID,
+    msgType: { enum: ['Text', 'Media', 'Reply'] },
+    msgBody: { type: 'object' },
+    clientMessageId: UUID,
+  },
+})
 
-const text = validator(Type.Object({ msgBody: Type.Object({ text: Text }) }))
-const media = validator(
-  Type.Object({
-    msgBody: Type.Object({
-      mediaUrl: Type.String({ minLength: 1, maxLength: 250 }),
-      mediaType: Type.String({ minLength: 1, maxLength: 80 }),
-      mimeType: Type.Optional(Type.String({ maxLength: 255 })),
-      altText: Type.Optional(Type.String({ maxLength: 1000 })),
-    }),
-  }),
-)
-const reply = validator(
-  Type.Object({
-    msgBody: Type.Object({
-      replyMsgId: Uuid,
-      replyCreatedAt: Type.String({ format: 'timestamp' }),
-      replyText: Text,
-    }),
-  }),
-)
+const text = validator({
+  type: 'object',
+  required: ['msgBody'],
+  properties: { msgBody: { type: 'object', required: ['text'], properties: { text: TEXT } } },
+})
+const media = validator({
+  type: 'object',
+  required: ['msgBody'],
+  properties: {
+    msgBody: {
+      type: 'object',
+      required: ['mediaUrl', 'mediaType'],
+      properties: {
+        mediaUrl: { type: 'string', minLength: 1, maxLength: 250 },
+        mediaType: { type: 'string', minLength: 1, maxLength: 80 },
+        mimeType: { type: 'string', maxLength: 255 },
+        altText: { type: 'string', maxLength: 1000 },
+      },
+    },
+  },
+})
+const reply = validator({
+  type: 'object',
+  required: ['msgBody'],
+  properties: {
+    msgBody: {
+      type: 'object',
+      required: ['replyMsgId', 'replyCreatedAt', 'replyText'],
+      properties: { replyMsgId: UUID, replyCreatedAt: { type: 'string', format: 'timestamp' }, replyText: TEXT },
+    },
+  },
+})
 
 /** @throws AppError VALIDATION_ERROR */
 export function parseNewMessage(value: unknown): NewMessage {

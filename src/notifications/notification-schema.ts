@@ -1,5 +1,4 @@
 /** What a notification looks like on every way in; docs/schemas/notification.json is generated from it. */
-import { Type } from 'typebox'
 import { parseJson } from '../http/json-body.ts'
 import { exactValidator } from '../http/validate.ts'
 import { AppError, invalid } from '../shared/app-error.ts'
@@ -7,32 +6,35 @@ import { parseUuid } from '../shared/ids.ts'
 import { parseTimestamp } from '../shared/timestamp.ts'
 import { MAX_MESSAGE_BYTES, MAX_NOTIFICATION_BYTES, MAX_USERS, type NewNotification } from './notification.ts'
 
-const Uuid = Type.String({ format: 'uuid' })
+const UUID = { type: 'string', format: 'uuid' } as const
 
-export const NotificationSchema = Type.Object(
-  {
-    id: Type.Optional(
-      Type.Union([Uuid, Type.Null()], {
-        description: 'The same id again is the same notification, once, for as long as the log keeps it.',
-      }),
-    ),
-    toUsers: Type.Array(Uuid, {
+export const NOTIFICATION_SCHEMA = {
+  type: 'object',
+  required: ['toUsers', 'message'],
+  properties: {
+    id: {
+      anyOf: [UUID, { type: 'null' }],
+      description: 'The same id again is the same notification, once, for as long as the log keeps it.',
+    },
+    toUsers: {
+      type: 'array',
+      items: UUID,
       minItems: 1,
       maxItems: MAX_USERS,
       description:
         'The users it is for. Duplicates count once; users that ISM does not know are reported, the others served.',
-    }),
-    message: Type.Unknown({ description: `Any JSON, at most ${MAX_MESSAGE_BYTES} bytes of it.` }),
-    createdAt: Type.Optional(
-      Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
-        description: "When it came about, by the sender's clock; users see it as `sentAt`.",
-      }),
-    ),
+    },
+    message: { description: `Any JSON, at most ${MAX_MESSAGE_BYTES} bytes of it.` },
+    createdAt: {
+      anyOf: [{ type: 'string', format: 'date-time' }, { type: 'null' }],
+      description: "When it came about, by the sender's clock; users see it as `sentAt`.",
+    },
   },
-  { title: 'Notification', description: 'A notification to users of ISM, by Kafka or by webhook.' },
-)
+  title: 'Notification',
+  description: 'A notification to users of ISM, by Kafka or by webhook.',
+} as const
 
-const validate = exactValidator(NotificationSchema)
+const validate = exactValidator(NOTIFICATION_SCHEMA)
 
 /** The notification that is JSON in `bytes`. @throws AppError VALIDATION_ERROR; PAYLOAD_TOO_LARGE */
 export function parseNotification(bytes: Buffer): NewNotification {

@@ -1,7 +1,6 @@
 /** The calls under /api/rooms, but for the timeline. */
 import { type Handler, type RouteContext, respondEmpty, respondJson } from '../http/context.ts'
 import { readJson, readOptionalJson } from '../http/json-body.ts'
-import { readImage } from '../http/multipart.ts'
 import type { RateLimits } from '../http/rate-limits.ts'
 import { requireUuid } from '../http/validate.ts'
 import type { ReadStates } from './read-states.ts'
@@ -65,6 +64,8 @@ export function roomHandlers(services: RoomServices, limits: RateLimits) {
       const roomId = roomIdOf(ctx)
       limits.upload(ctx.state.user.id)
       await images.authorise(ctx.state.user, roomId)
+      // As room-images loads what reads pictures: for the first upload.
+      const { readImage } = await import('../http/multipart.ts')
       const image = await readImage(ctx.req, { maxBytes: MAX_IMAGE_BYTES })
       respondJson(ctx, JSON.stringify(await images.upload(ctx.state.user, roomId, image)))
     },

@@ -5,7 +5,6 @@ import type { Queryable } from '../infra/postgres.ts'
 import type { LogTransactions } from '../log/transaction.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
 import type { ObjectUrls } from '../objects/object-urls.ts'
-import { toPicture } from '../objects/picture.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { requireMember } from './room-service.ts'
 import { addGarbage } from './room-writes.ts'
@@ -38,6 +37,8 @@ export class RoomImages {
    * object store is down
    */
   async upload(user: CurrentUser, roomId: string, image: Buffer): Promise<Upload> {
+    // Loaded for the first upload: no start waits for it.
+    const { toPicture } = await import('../objects/picture.ts')
     const picture = await toPicture(image)
     const key = randomUUID()
     // Garbage until a room refers to it: what a crash leaves behind is swept.

@@ -1,23 +1,25 @@
 /** What a client may post about rooms. */
-import { Type } from 'typebox'
 import { validator } from '../http/validate.ts'
 import { invalid } from '../shared/app-error.ts'
 import { parseTimestamp } from '../shared/timestamp.ts'
 import type { NewRoomRequest } from './room-creation.ts'
 
-const createRoom = validator(
-  Type.Object({
-    roomType: Type.Enum(['Single', 'Group']),
-    roomName: Type.Optional(Type.String()),
-    invitedUsers: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1 }),
-  }),
-)
+const createRoom = validator({
+  type: 'object',
+  required: ['roomType', 'invitedUsers'],
+  properties: {
+    roomType: { enum: ['Single', 'Group'] },
+    roomName: { type: 'string' },
+    invitedUsers: { type: 'array', items: { type: 'string', format: 'uuid' }, minItems: 1 },
+  },
+})
 
-const markRead = validator(
-  Type.Object({ roomSeq: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) }),
-)
+const markRead = validator({
+  type: 'object',
+  properties: { roomSeq: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } },
+})
 
-const mute = validator(Type.Object({ until: Type.Optional(Type.String({ format: 'timestamp' })) }))
+const mute = validator({ type: 'object', properties: { until: { type: 'string', format: 'timestamp' } } })
 
 const MAX_NAME = 255
 const MAX_USERS = 1_000
