@@ -14,7 +14,7 @@ for (const { name, status, message, assertionResults } of testResults) {
   for (const { fullName, failureMessages } of failed) note(`${file}: ${fullName}`, failureMessages.join('\n'))
   if (status === 'failed' && failed.length === 0) note(file, message)
 }
-console.log(numPassedTests, numFailedTests || numFailedTestSuites)
+process.stdout.write(`${numPassedTests} ${numFailedTests || numFailedTestSuites}\n`)
 
 function note(title, reason) {
   const lines = reason.split('\n').slice(0, REASON_LINES)
