@@ -10,7 +10,7 @@ export type Row = cassandra.types.Row
 
 export type Statement = { query: string; params: unknown[] }
 
-outliveRefreshes()
+reconnectOnce()
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** A page that takes longer is better answered from the log, or not at all: its reader waits. */
@@ -94,23 +94,33 @@ function sslOptions({ tls }: CassandraConfig) {
   }
 }
 
-type ControlConnection = { _refresh(hosts?: unknown): Promise<void>; connection: unknown }
+type Host = { address: string; shutdown(waitForPending: boolean): Promise<void> }
+
+type ControlConnection = {
+  hosts: { values(): Host[]; get(address: string): Host | undefined }
+  _refreshControlConnection(hosts: unknown): Promise<void>
+  _setHealthListeners?: () => void
+}
 
 /**
- * cassandra-driver 4.10.0: where the connection breaks over which it looks at the cluster anew, it begins to do so once
- * more, and what it was doing fails on the connection that it has reset meanwhile. Nobody handles that, so the process
- * would end; the second attempt goes on by itself.
+ * cassandra-driver 4.10.0: where no node is left it begins anew with the contact points, as at its start. That leaves
+ * behind each node's old pool, which connects again too, for ever; and it listens twice to the one connection that it has,
+ * so that twice as many begin to reconnect when that one breaks, and one resets what another uses, which is an unhandled
+ * rejection. So the old pools are closed, and what `_refresh` adds once all is well is the only listener.
  */
-function outliveRefreshes(): void {
+function reconnectOnce(): void {
   const { prototype } = createRequire(import.meta.url)('cassandra-driver/lib/control-connection') as {
     prototype: ControlConnection
   }
-  const refresh = prototype._refresh
-  prototype._refresh = async function (this: ControlConnection, hosts?: unknown) {
+  const refreshControlConnection = prototype._refreshControlConnection
+  prototype._refreshControlConnection = async function (this: ControlConnection, hosts: unknown) {
+    const before = this.hosts.values()
+    this._setHealthListeners = () => {}
     try {
-      await refresh.call(this, hosts)
-    } catch (error) {
-      if (this.connection !== null) throw error
+      await refreshControlConnection.call(this, hosts)
+    } finally {
+      delete this._setHealthListeners
+      for (const host of before) if (this.hosts.get(host.address) !== host) host.shutdown(false).catch(() => {})
     }
   }
 }
