@@ -3,12 +3,12 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import cors from '@koa/cors'
 import type Router from '@koa/router'
-import Koa from 'koa'
-import helmet from 'koa-helmet'
+import Koa, { type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import type { State } from './context.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
+import { securityHeaders } from './security-headers.ts'
 
 export type HttpServer = {
   address: { host: string; port: number }
@@ -29,20 +29,28 @@ export function createKoa(
   // Everything is rendered and logged below; what is left is a client that went away while a body was streamed to it.
   koa.on('error', (error) => logger.debug({ err: error }, 'a response was cut off'))
   koa.use(logRequests(logger, observe))
-  koa.use(helmet())
-  koa.use(
-    cors({
-      origin: (ctx) => (corsOrigins.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
-      allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
-      allowHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'X-Request-Id'],
-      exposeHeaders: ['Link', 'Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
-      maxAge: 600,
-    }),
-  )
+  koa.use(securityHeaders)
+  koa.use(crossOrigin(corsOrigins))
   koa.use(renderErrors(logger))
   koa.use(router.routes())
   koa.use(refuseUnknown((path) => allowedMethods(router, path)))
   return koa
+}
+
+/** What comes from no page of another origin, as from a backend or an app, only has to be kept apart in caches. */
+function crossOrigin(origins: string[]): Middleware<State> {
+  const answer = cors({
+    origin: (ctx) => (origins.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'X-Request-Id'],
+    exposeHeaders: ['Link', 'Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
+    maxAge: 600,
+  })
+  return (ctx, next) => {
+    if (ctx.req.headers.origin !== undefined) return answer(ctx, next)
+    ctx.res.setHeader('Vary', 'Origin')
+    return next()
+  }
 }
 
 function allowedMethods(router: Router<State>, path: string): string[] {

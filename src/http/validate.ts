@@ -46,13 +46,20 @@ export function requireTimestamp(value: unknown, name: string): Date {
   return time
 }
 
+/** `value` itself where it has none. */
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, field]) => field !== null)
-      .map(([name, field]) => [name, withoutNulls(field)]),
-  )
+  const object = value as Record<string, unknown>
+  let copy: Record<string, unknown> | undefined
+  for (const name in object) {
+    const field = object[name]
+    const kept = withoutNulls(field)
+    if (kept === field && field !== null) continue
+    copy ??= { ...object }
+    if (field === null) delete copy[name]
+    else copy[name] = kept
+  }
+  return copy ?? object
 }
 
 function describe(error: ErrorObject | undefined): string {

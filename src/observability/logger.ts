@@ -34,8 +34,14 @@ function errorFields(error: unknown) {
   return { type, message, stack, ...('code' in error && { code: error.code }) }
 }
 
+/** While standard output takes nothing, as much is kept; what comes then is dropped, and ISM goes on. */
+const MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
+
+/** Lines that come while others are being written share the next write; what is left is written at the process's end. */
+const standardOutput = () => pino.destination({ dest: 1, sync: false, maxLength: MAX_UNWRITTEN_BYTES })
+
 /** Writes to standard output unless given another destination. */
-export function createLogger(level: LogLevel, destination: DestinationStream = pino.destination(1)): Logger {
+export function createLogger(level: LogLevel, destination: DestinationStream = standardOutput()): Logger {
   return pino(
     { level, redact, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: errorFields } },
     destination,

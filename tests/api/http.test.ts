@@ -215,8 +215,8 @@ describe('headers', () => {
   it.each(['/', '/api/rooms', '/api/nothing'])('of %s keep browsers from guessing and framing', async (path) => {
     const { headers } = await call(path)
     expect(headers.get('x-content-type-options')).toBe('nosniff')
-    expect(headers.get('x-frame-options')).toBe('SAMEORIGIN')
-    expect(headers.get('content-security-policy')).toContain("default-src 'self'")
+    expect(headers.get('x-frame-options')).toBe('DENY')
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'")
     expect(headers.get('strict-transport-security')).toMatch(/^max-age=\d{7,}/)
     expect(headers.get('referrer-policy')).toBe('no-referrer')
     expect(headers.get('x-powered-by')).toBeNull()
