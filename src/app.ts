@@ -10,6 +10,8 @@ import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
 import { limited } from './infra/limited.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
+import type { LogEvent } from './log/event.ts'
+import { createLogReader } from './log/log-reader.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
 import { listBroken, listProjections } from './log/projection.ts'
@@ -260,9 +262,12 @@ async function startLog(
       isWoken: () => postgresWakeUps.connected || redisWakeUps?.connected === true,
     },
   )
+  const wakeProjectors = () => {
+    for (const projector of projectors) projector.wake()
+  }
   const wake = (seq?: number) => {
     tail.wake(seq)
-    for (const projector of projectors) projector.wake()
+    wakeProjectors()
   }
   // Also where Redis wakes: only PostgreSQL tells of changed people, and of what was appended while Redis was away.
   const postgresWakeUps = openPostgresWakeUps(config.postgres, {
@@ -292,6 +297,11 @@ async function startLog(
     wake(seq)
     redisWakeUps?.publish(seq)
   }
+  const sent = (events: LogEvent[]) => {
+    tail.appended(events)
+    wakeProjectors()
+    redisWakeUps?.publish(events.at(-1)?.seq ?? 0)
+  }
   /** Whichever node has its lease works at it; what is appended from now on is for it. */
   const project = async (projection: Projection): Promise<Projector> => {
     const projector = new Projector(db, projection, observe, holder)
@@ -302,7 +312,7 @@ async function startLog(
     closing.push(() => projector.stop())
     return projector
   }
-  await project(createArchive(db, store))
+  await project(createArchive(db, createLogReader(db, tail), store))
   return {
     currentUsers,
     authorised,
@@ -313,7 +323,7 @@ async function startLog(
     hub: new Hub(tail, config.streams, observe),
     redisWakeUps,
     transactions: createLogTransactions(db, committed),
-    batches: createSendBatches(db, observe, committed),
+    batches: createSendBatches(db, observe, sent),
     notifications: createNotificationLog(db, committed),
   }
 }

@@ -48,7 +48,7 @@ export type LogPage = {
 }
 
 /** What a page of the log may take in memory, but for its last event. */
-const PAGE_BYTES = 8 * 1024 * 1024
+export const PAGE_BYTES = 8 * 1024 * 1024
 /** A recipient's id is 16 bytes as it is stored, and 64 in memory. */
 const RECIPIENT_BYTES = 64
 const TIMES_STORED = 4

@@ -1,6 +1,7 @@
 /** Runs one projection on one node at a time: waits for its lease, then works the log off in order. */
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogEvent } from './event.ts'
+import type { LogReader } from './log-reader.ts'
 import { readEvents, readLogState } from './log-repository.ts'
 import { advance, LEASE_SECONDS, type Lease, registerProjection, releaseLease, takeLease } from './projection.ts'
 
@@ -18,6 +19,8 @@ export type Projection = {
   gatherMilliseconds?: number
   /** Most events of one page. */
   pageEvents?: number
+  /** Where it reads the log instead of the database. */
+  read?: LogReader
 }
 
 /** What is done may still be lost for a while: its position is taken once that is over, and it is done again if need be. */
@@ -152,7 +155,8 @@ export class Projector {
       if (this.#unsettled.some((step) => step.interruptions !== interruptions)) this.#unsettled = []
       if (this.#projection.underWay?.isFull()) return this.#settle()
       const after = this.#unsettled.at(-1)?.seq ?? this.#lease?.seq ?? 0
-      const { events, more } = await readEvents(this.#db, after, this.#projection.pageEvents ?? PAGE)
+      const { read = (...range) => readEvents(this.#db, ...range), pageEvents = PAGE } = this.#projection
+      const { events, more } = await read(after, pageEvents)
       const last = events.at(-1)
       if (last) {
         await this.#projection.apply(events)

@@ -2,7 +2,7 @@
 import type { Queryable } from '../infra/postgres.ts'
 import { conflict, forbidden, notFound, unavailable } from '../shared/app-error.ts'
 import { createBatches } from './batches.ts'
-import type { MessageType } from './event.ts'
+import { EventType, type LogEvent, type MessageType } from './event.ts'
 
 export type Send = {
   roomId: string
@@ -39,23 +39,29 @@ const MAX_BYTES = 1024 * 1024
 /** More than this waiting means that the database does not keep up; refusing is kinder than a time-out. */
 const MAX_WAITING = 20_000
 
-type Outcome = { n: number; status: number } & Sent
+type Outcome = { n: number; status: number; loggedAt: Date } & Sent
 
 const APPENDED = 0
 const APPENDED_BEFORE = 1
 const ANOTHER_MESSAGE = 2
 const NO_ROOM = 3
 
-export function createSendBatches(db: Queryable, observe: BatchObserver, onCommit: (seq: number) => void): SendBatches {
+/** @param onCommit is given the events that were appended, in order; at least one */
+export function createSendBatches(
+  db: Queryable,
+  observe: BatchObserver,
+  onCommit: (events: LogEvent[]) => void,
+): SendBatches {
   const batches = createBatches<Send, Sent>({
     fitting,
     async run(sends, waitMs) {
       const started = performance.now()
       const outcomes = await appendSends(db, sends)
-      onCommit(outcomes.reduce((newest, { seq }) => Math.max(newest, seq), 0))
+      const events = eventsOf(sends, outcomes)
+      if (events.length > 0) onCommit(events)
       observe.batchAppended(sends.length, waitMs, performance.now() - started)
       const results: (Sent | Error)[] = []
-      for (const { n, status, ...sent } of outcomes) results[n - 1] = resultOf(status, sent)
+      for (const outcome of outcomes) results[outcome.n - 1] = resultOf(outcome)
       return results
     },
   })
@@ -87,7 +93,8 @@ function fitting(waiting: Iterable<Send>): number {
 function appendSends(db: Queryable, batch: Send[]): Promise<Outcome[]> {
   return db.query<Outcome>(
     'log.append-sends',
-    `select n, status, seq, room_seq as "roomSeq", message_id as "messageId", created_at as "createdAt"
+    `select n, status, seq, room_seq as "roomSeq", message_id as "messageId", created_at as "createdAt",
+      logged_at as "loggedAt"
     from append_sends($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::text[])`,
     [
       batch.map((send) => send.roomId),
@@ -101,8 +108,34 @@ function appendSends(db: Queryable, batch: Send[]): Promise<Outcome[]> {
   )
 }
 
-function resultOf(status: number, sent: Sent): Sent | Error {
-  if (status === APPENDED || status === APPENDED_BEFORE) return sent
+/** As the log has them now. */
+function eventsOf(sends: Send[], outcomes: Outcome[]): LogEvent[] {
+  const events: LogEvent[] = []
+  for (const { n, status, seq, roomSeq, createdAt, loggedAt } of outcomes) {
+    const send = sends[n - 1]
+    if (status !== APPENDED || !send) continue
+    const { roomId, messageId, senderId, clientMessageId, messageType, preview, body } = send
+    events.push({
+      seq,
+      type: EventType.ChatMessage,
+      roomId,
+      recipients: null,
+      roomSeq,
+      messageId,
+      senderId,
+      clientMessageId,
+      messageType,
+      createdAt,
+      preview,
+      body,
+      loggedAt,
+    })
+  }
+  return events.sort((a, b) => a.seq - b.seq)
+}
+
+function resultOf({ status, seq, roomSeq, messageId, createdAt }: Outcome): Sent | Error {
+  if (status === APPENDED || status === APPENDED_BEFORE) return { seq, roomSeq, messageId, createdAt }
   if (status === ANOTHER_MESSAGE) return conflict('clientMessageId was used for another message.')
   return status === NO_ROOM ? notFound('Room not found.') : forbidden('You are not a member of this room.')
 }

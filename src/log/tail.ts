@@ -70,11 +70,24 @@ export class Tail {
   wake(seq = Number.POSITIVE_INFINITY): void {
     if (this.#stopped || seq <= this.position) return
     this.#again = true
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined
-      if (this.#again) this.wake()
-      else this.#schedule()
-    })
+    this.#reading ??= this.#read().finally(() => this.#done())
+  }
+
+  /**
+   * Events that this process has appended, in order: they go to the followers as they are where nothing lies between
+   * them and what was read, and are read otherwise.
+   */
+  appended(events: LogEvent[]): void {
+    const [first, last] = [events[0], events.at(-1)]
+    if (!first || !last) return
+    const follows = first.seq === this.position + 1 && last.seq === this.position + events.length
+    if (this.#stopped || this.#reading || !follows) {
+      this.wake(last.seq)
+      return
+    }
+    this.#reading = this.#follow(events)
+      .catch((error: unknown) => this.#observe.tailFailed(error))
+      .finally(() => this.#done())
   }
 
   /** Resolves when the followers have had everything up to `seq`. */
@@ -93,21 +106,19 @@ export class Tail {
     await this.#reading
   }
 
+  #done(): void {
+    this.#reading = undefined
+    if (this.#again) this.wake()
+    else this.#schedule()
+  }
+
   async #read(): Promise<void> {
     clearTimeout(this.#timer)
     while (this.#again && !this.#stopped) {
       this.#again = false
       try {
         const { events, more } = await readEvents(this.#db, this.position, PAGE)
-        for (const run of runsOf(events)) {
-          const waits = this.#deliver(run)
-          if (waits.length === 0) continue
-          this.#release()
-          await Promise.all(waits)
-          if (this.#stopped) return
-        }
-        this.#observe.tailRead(events.length, this.position)
-        this.#release()
+        await this.#follow(events)
         if (more) this.#again = true
         if (events.length === 0) await this.#requireSameLog()
       } catch (error) {
@@ -116,6 +127,18 @@ export class Tail {
         this.#again = true
       }
     }
+  }
+
+  async #follow(events: LogEvent[]): Promise<void> {
+    for (const run of runsOf(events)) {
+      const waits = this.#deliver(run)
+      if (waits.length === 0) continue
+      this.#release()
+      await Promise.all(waits)
+      if (this.#stopped) return
+    }
+    this.#observe.tailRead(events.length, this.position)
+    this.#release()
   }
 
   /** @returns what the followers wait for */

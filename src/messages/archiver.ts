@@ -2,6 +2,7 @@
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType, type LogEvent } from '../log/event.ts'
 import { messageOf } from '../log/event-json.ts'
+import type { LogReader } from '../log/log-reader.ts'
 import type { Projection } from '../log/projector.ts'
 import type { MessageStore } from './message-store.ts'
 
@@ -10,9 +11,10 @@ export const ARCHIVE = 'archive'
 
 const ERASE_SLICE = 5_000
 
-export function createArchive(db: Queryable, store: MessageStore): Projection {
+export function createArchive(db: Queryable, read: LogReader, store: MessageStore): Projection {
   return {
     name: ARCHIVE,
+    read,
     ...(store.settling && { settling: store.settling }),
     async apply(events) {
       let messages: LogEvent[] = []

@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import { beforeEach, expect, test } from 'vitest'
 import type { Queryable } from '../../src/infra/postgres.ts'
+import type { LogEvent } from '../../src/log/event.ts'
 import { createSendBatches, type Send, type SendBatches } from '../../src/log/send-batch.ts'
 
 /** The bodies of each call, in order. */
 let calls: string[][]
 let observed: number[]
-let committed: number[]
+let committed: LogEvent[][]
 /** Resolves when the database may answer. */
 let answering: Promise<void>
 /** Sends whose body has this fail the whole statement. */
@@ -29,14 +30,22 @@ beforeEach(() => {
       if (poison && bodies.includes(poison)) throw Object.assign(new Error('invalid data'), { code: '22P05' })
       const rows = bodies.map((_, n) => {
         const messageId = (values[2] as string[])[n]
-        return { n: n + 1, status: 0, seq: ++seq, roomSeq: seq, messageId, createdAt: new Date(seq) }
+        return {
+          n: n + 1,
+          status: 0,
+          seq: ++seq,
+          roomSeq: seq,
+          messageId,
+          createdAt: new Date(seq),
+          loggedAt: new Date(seq),
+        }
       })
       // In no certain order, as a database may.
       return rows.reverse() as object[] as Row[]
     },
   }
   const observer = { batchAppended: (sends: number) => void observed.push(sends) }
-  batches = createSendBatches(db, observer, (newest) => void committed.push(newest))
+  batches = createSendBatches(db, observer, (events) => void committed.push(events))
 })
 
 const send = (body: string, more: Partial<Send> = {}): Send => ({
@@ -58,7 +67,10 @@ test('sends of one turn are one call, and each gets its own answer', async () =>
   expect(sizes()).toEqual([64])
   expect(sent.map(({ messageId }) => messageId)).toEqual(sends.map(({ messageId }) => messageId))
   expect(sent.map(({ roomSeq }) => roomSeq)).toEqual(sends.map((_, n) => n + 1))
-  expect([observed, committed]).toEqual([[64], [64]])
+  expect(observed).toEqual([64])
+  expect(committed.map((events) => events.map(({ seq, body }) => [seq, body]))).toEqual([
+    sends.map(({ body }, n) => [n + 1, body]),
+  ])
 })
 
 test('while one batch commits, the next gathers', async () => {
