@@ -34,11 +34,23 @@ function errorFields(error: unknown) {
   return { type, message, stack, ...('code' in error && { code: error.code }) }
 }
 
-/** While standard output takes nothing, as much is kept; what comes then is dropped, and ISM goes on. */
-const MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
-
-/** Lines that come while others are being written share the next write; what is left is written at the process's end. */
-const standardOutput = () => pino.destination({ dest: 1, sync: false, maxLength: MAX_UNWRITTEN_BYTES })
+/** Lines of one turn of the event loop share a write; what is left at the process's end is written then. */
+function standardOutput(): DestinationStream & { flushSync(): void } {
+  const output = pino.destination(1)
+  let lines = ''
+  const flushSync = () => {
+    if (lines !== '') output.write(lines)
+    lines = ''
+  }
+  process.once('exit', flushSync)
+  return {
+    write(line) {
+      if (lines === '') setImmediate(flushSync)
+      lines += line
+    },
+    flushSync,
+  }
+}
 
 /** Writes to standard output unless given another destination. */
 export function createLogger(level: LogLevel, destination: DestinationStream = standardOutput()): Logger {
