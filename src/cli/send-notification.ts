@@ -4,6 +4,7 @@ import type { Database } from '../infra/postgres.ts'
 import type { Notification } from '../notifications/notification.ts'
 import { isUnavailable } from '../shared/app-error.ts'
 import { parseUuid } from '../shared/ids.ts'
+import { parseTimestamp } from '../shared/timestamp.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { oneLine } from './error-report.ts'
 import { type Io, writeLine } from './io.ts'
@@ -12,7 +13,13 @@ import { progressBar } from './progress-bar.ts'
 import { addSubcommand } from './subcommand.ts'
 import { withDatabase } from './with-database.ts'
 
-type SendOptions = NotificationInput & { config?: string; id?: string; dryRun?: boolean; json?: boolean }
+type SendOptions = NotificationInput & {
+  config?: string
+  id?: string
+  createdAt?: Date
+  dryRun?: boolean
+  json?: boolean
+}
 
 type Report = {
   dryRun: boolean
@@ -47,6 +54,7 @@ export function addSendNotification(program: Command, io: Io): void {
     .option('--message <json>', 'the message: any JSON, at most 64 KiB')
     .option('--message-file <file>', 'file with the message; "-" is standard input')
     .option('--id <uuid>', 'the same id again is the same notification, sent once; a new one unless given', parseId)
+    .option('--created-at <time>', 'when it came about, as RFC 3339 says; users see it as sentAt', parseTime)
     .option('--dry-run', 'send nothing, only say who is known')
     .option('--json', 'answer in JSON')
     .action(async (stdin: string | undefined, options: SendOptions) => {
@@ -67,6 +75,12 @@ function parseId(text: string): string {
   return id
 }
 
+function parseTime(text: string): Date {
+  const time = parseTimestamp(text)
+  if (!time) throw new InvalidArgumentError('Expected a time such as 2026-11-23T20:44:11Z.')
+  return time
+}
+
 async function sendNotification(options: SendOptions, io: Io): Promise<void> {
   const config = await configurationOf(io, options.config)
   const notification = await readNotification(options, io)
@@ -85,7 +99,7 @@ async function readNotification(options: SendOptions, io: Io): Promise<Notificat
   ])
   const toUsers = await readUsers(options, io)
   const message = parseMessage(await readMessage(options, io))
-  return { id: options.id ?? v7(), toUsers, message, sentAt: undefined }
+  return { id: options.id ?? v7(), toUsers, message, sentAt: options.createdAt }
 }
 
 async function send(db: Database, notification: Notification, io: Io): Promise<Report> {

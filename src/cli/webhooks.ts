@@ -23,8 +23,8 @@ export function addWebhooks(program: Command, io: Io): void {
   addSubcommand(webhooks, 'retry [name]', {
     summary: 'deliver events that receivers refused',
     description:
-      'Posts once more what receivers of [[webhooks]] refused twenty times, oldest first; ISM need not run. What is ' +
-      'accepted is forgotten, what is not stays. `ism status` counts them.',
+      'Posts once more what receivers of [[webhooks]] refused twenty times, oldest first, until sixteen in a row have ' +
+      'no answer; ISM need not run. What is accepted is forgotten, what is not stays. `ism status` counts them.',
     examples: [
       ['ism webhooks retry --dry-run', 'says how many there are'],
       ['ism webhooks retry', 'delivers them'],

@@ -1,8 +1,9 @@
 /** POST to receivers that others name: no redirect, no proxy, bounded in time and size, no private address unless allowed. */
-import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns'
+import { lookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { Agent, buildConnector, request } from 'undici'
 import { isPrivateHost, isPublicAddress } from '../shared/public-address.ts'
+import { createLookUps, type Resolve } from './look-ups.ts'
 
 export type OutboundOptions = {
   /** Loopback, private networks and the like, too. */
@@ -34,14 +35,10 @@ export type OutboundHttp = {
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024
 const PRIVATE = 'its address is not public, and allow_private is not set'
 
-/** What gives a name's addresses, as node:dns does. */
-export type Resolve = (
-  hostname: string,
-  options: LookupAllOptions,
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void
+/** Of the whole process, as libuv's threads are. */
+const lookUps = createLookUps(lookup)
 
-export function createOutboundHttp(options: OutboundOptions, resolve: Resolve = lookup): OutboundHttp {
+export function createOutboundHttp(options: OutboundOptions, resolve: Resolve = lookUps): OutboundHttp {
   const { timeoutMs, allowPrivate } = options
   const agent = new Agent({
     connect: { timeout: timeoutMs, lookup: lookupFor(allowPrivate, resolve) },
@@ -77,7 +74,7 @@ export function createOutboundHttp(options: OutboundOptions, resolve: Resolve = 
 export async function tryReceiver(
   url: string,
   { allowPrivate, timeoutMs }: Omit<OutboundOptions, 'maxResponseBytes'>,
-  resolve: Resolve = lookup,
+  resolve: Resolve = lookUps,
 ): Promise<void> {
   const { protocol, hostname, host, port } = new URL(url)
   if (!allowPrivate && isPrivateHost(hostname)) throw new Error(PRIVATE)

@@ -33,9 +33,14 @@ export type WebhookDeliveries = UnderWay & { add(events: LogEvent[]): void }
 
 type Delivery = {
   event: LogEvent
+  /** Tries that count against it. */
   refusals: number
-  /** Since it was last answered. */
+  /** Tries that say nothing of it, since the last one that did. */
   unanswered: number
+  /** How many others the receiver had taken when this was last tried. */
+  takenBefore: number
+  /** It got no answer while others were taken, once at least. */
+  isSuspect: boolean
 }
 
 const BACK_OFF: BackOff = { firstMs: 500, maxMs: 30_000 }
@@ -56,6 +61,9 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
   let work = newWork()
   let running = 0
   let unansweredInRow = 0
+  let taken = 0
+  /** Of `taken`, when a try without an answer last counted. */
+  let takenAtCount = 0
   let pausedUntil = 0
   let isStopped = false
   let stopped: Promise<void> | undefined
@@ -118,21 +126,47 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
       unansweredInRow++
       const pause = isDown() ? backOffMs(unansweredInRow - AT_ONCE + 1, backOff) : 0
       pausedUntil = Math.max(pausedUntil, performance.now() + Math.max(pause, answer.retryAfterMs ?? 0))
-      wait(place, backOffMs(++delivery.unanswered, backOff))
+      const counts = takesOthersThan(delivery)
+      delivery.takenBefore = taken
+      if (!counts) return wait(place, backOffMs(delivery.refusals + ++delivery.unanswered, backOff))
+      takenAtCount = taken
+      delivery.isSuspect = true
+      await countAgainst(place, message, answer.reason)
       return
     }
     if (isDown()) hurry()
     unansweredInRow = 0
-    delivery.unanswered = 0
     if (answer.outcome === 'accepted') {
+      taken++
       observe.webhookDelivered(name)
       finish(place)
       return
     }
     observe.webhookRefused(name, answer.reason)
+    await countAgainst(place, message, answer.reason)
+  }
+
+  /**
+   * Whether it is the delivery that gets no answer, and not the receiver that gives none. What was taken tells of one
+   * delivery at most: a receiver that takes few of many, since it is busy, is not to lose what it will take later.
+   */
+  function takesOthersThan(delivery: Delivery): boolean {
+    return taken > Math.max(delivery.takenBefore, takenAtCount) || isStuck()
+  }
+
+  /** All that is held waits behind suspects, and there is no room: nothing can be taken that would tell. */
+  function isStuck(): boolean {
+    return isFull() && [...work.pending.values()].every(({ before, item }) => before > 0 || item.isSuspect)
+  }
+
+  async function countAgainst(place: Place<Delivery>, message: WebhookMessage, reason: string): Promise<void> {
+    const delivery = place.item
+    delivery.unanswered = 0
     delivery.refusals++
-    if (delivery.refusals < MAX_REFUSALS) wait(place, backOffMs(delivery.refusals, backOff))
-    else await bury(place, message, answer.reason)
+    // Where another node delivers meanwhile, it is for that one to judge.
+    const isLast = delivery.refusals >= MAX_REFUSALS && options.mayDeliver()
+    if (isLast) await bury(place, message, reason)
+    else wait(place, backOffMs(delivery.refusals, backOff))
   }
 
   async function bury(place: Place<Delivery>, message: WebhookMessage, reason: string): Promise<void> {
@@ -201,7 +235,13 @@ export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeli
     abandon,
     add(events) {
       for (const event of events) {
-        const delivery: Delivery = { event, refusals: 0, unanswered: 0 }
+        const delivery: Delivery = {
+          event,
+          refusals: 0,
+          unanswered: 0,
+          takenBefore: Number.POSITIVE_INFINITY,
+          isSuspect: false,
+        }
         const place = work.order.add(delivery, keysOf(event))
         work.pending.set(event.seq, place)
         work.bytes += weight(event)

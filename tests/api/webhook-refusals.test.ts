@@ -173,6 +173,53 @@ describe('an event that is refused for good', () => {
   })
 })
 
+describe.each<[string, string, () => number | Promise<number>]>([
+  ['that the receiver hangs on', 'no answer within 200 ms', () => new Promise<number>(() => {})],
+  ['that a firewall before the receiver answers 403', 'answered 403', () => 403],
+])('an event %s', (_, reason, answer) => {
+  test('is put aside once others were taken meanwhile, "ism status" counts it, and it may be tried again', async () => {
+    backend.answering = ({ data }) => (data.event.message.msgBody.text === 'bad' ? answer() : 204)
+    await start({ timeoutMs: 200 })
+    await send('bad')
+    await send('behind it')
+    const other = await bob.createRoom([alice], 'Others')
+    await eventually(
+      'it is put aside',
+      async () => {
+        expect((await bob.send(other, 'taken')).status).toBe(200)
+        for (const projector of projectors) projector.wake()
+        return (await dead()).length === 1
+      },
+      30_000,
+    )
+    await backend.next(({ data }) => data.event.message.msgBody.text === 'behind it')
+    const [row] = await dead()
+    expect(row).toMatchObject({ reason, attempts: MAX_REFUSALS })
+    await eventually('the position is past it', async () => (await position()) > Number(row.seq))
+    const cwd = await configuredFor(ism)
+    expect((await command(['status'], { cwd })).stdout).toContain(`given up: 1 for webhook:${backend.name}`)
+
+    backend.answering = () => 204
+    backend.http.closeConnections()
+    expect(await webhooks(['retry'])).toMatchObject({ code: 0, stdout: `${backend.name}: 1 delivered, 0 left\n` })
+  }, 60_000)
+})
+
+test('"ism webhooks retry" gets past an event that has no answer', async () => {
+  await start()
+  await send('one')
+  await send('two')
+  const [one, two] = (await backend.count(2)).map(({ received, id }) => JSON.stringify({ id, body: received.body }))
+  await ism.sql.query(
+    `insert into dead_delivery (target, seq, payload, reason, attempts)
+    values ($1, 1, $2, 'answered 403', 20), ($1, 2, $3, 'answered 403', 20)`,
+    [`webhook:${backend.name}`, one, two],
+  )
+  backend.answering = ({ data }) => (data.event.message.msgBody.text === 'one' ? 403 : 204)
+  const { stdout } = await webhooks(['retry'])
+  expect(stdout).toBe(`${backend.name}: 1 delivered, 1 left (answered 403)\n`)
+})
+
 describe('its position', () => {
   test('begins with what comes after it is first configured', async () => {
     await send('before')

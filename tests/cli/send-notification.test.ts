@@ -51,6 +51,16 @@ test('is an event in the streams of those whom it is for, and says how many and 
   }
 })
 
+test('--created-at is what users see as sentAt', async () => {
+  const stream = await alice.stream()
+  const time = '2026-11-23T21:44:11.6319+01:00'
+  const { code, stderr } = await send(['--to', alice.id, '--message', '"then"', '--created-at', time])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const event = await stream.next(({ message }) => (message as unknown) === 'then')
+  expect(event['sentAt']).toBe('2026-11-23T20:44:11.631Z')
+  stream.close()
+})
+
 test('the same id again is sent once, with another message it is refused', async () => {
   const parameters = ['--to', alice.id, '--id', randomUUID(), '--message']
   const first = await send([...parameters, '{"a":1,"b":2}'])
@@ -143,6 +153,8 @@ describe('is refused', () => {
     ['with a message twice', [...to, '--message', '1', '-'], /message once/],
     ['with another argument', [...to, '--message', '1', 'x'], /"x" is no argument/],
     ['with an id that is none', [...to, '--message', '1', '--id', 'x'], /Expected a UUID/],
+    ['with a time that is none', [...to, '--message', '1', '--created-at', 'yesterday'], /Expected a time such as/],
+    ['with a day that does not exist', [...to, '--message', '1', '--created-at', '2026-02-30T00:00:00Z'], /Expected a/],
     ['with both from standard input', ['--to-file', '-', '-'], /cannot both/],
   ])('%s, as wrong usage', async (_, argv, reason) => {
     const { code, stderr } = await ism(['send-notification', ...argv])

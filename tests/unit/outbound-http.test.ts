@@ -3,11 +3,11 @@ import { lookup } from 'node:dns'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createLookUps, type Resolve } from '../../src/infra/look-ups.ts'
 import {
   createOutboundHttp,
   type OutboundHttp,
   type OutboundOptions,
-  type Resolve,
   tryReceiver,
 } from '../../src/infra/outbound-http.ts'
 import { HttpReceiver } from '../support/http-receiver.ts'
@@ -249,6 +249,75 @@ describe('unless private addresses are allowed', () => {
     names.set('receiver.example.com', ['127.0.0.1'])
     await expect(http.post(url, {}, '')).rejects.toThrow(refused)
     expect(receiver.connections).toBe(0)
+  })
+})
+
+describe('with a name server that is slow', () => {
+  /** Asked, and not answered yet. */
+  let asked: { name: string; answer(...addresses: string[]): void }[]
+  let lookUps: Resolve
+  beforeEach(() => {
+    asked = []
+    lookUps = createLookUps((name, _, callback) => {
+      const answer = (...addresses: string[]) =>
+        callback(
+          null,
+          addresses.map((address) => ({ address, family: 4 })),
+        )
+      asked.push({ name, answer })
+    })
+  })
+  const http = (options: Partial<OutboundOptions> = {}) => {
+    const made = createOutboundHttp(
+      { allowPrivate: true, timeoutMs: 5_000, maxResponseBytes: 1_024, ...options },
+      lookUps,
+    )
+    open.push(made)
+    return made
+  }
+  const post = (from: OutboundHttp, name: string) => from.post(`http://${name}:${receiver.port}/`, {}, '{}')
+
+  test('a name is looked up once for all who wait for it, and again for who comes later', async () => {
+    const [one, other] = [http(), http()]
+    const posts = [post(one, 'a.example.com'), post(one, 'a.example.com'), post(other, 'a.example.com')]
+    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(0))
+    await new Promise(setImmediate)
+    expect(asked).toHaveLength(1)
+    asked[0]?.answer('127.0.0.1')
+    for (const { status } of await Promise.all(posts)) expect(status).toBe(204)
+    const later = post(http(), 'a.example.com')
+    await vi.waitFor(() => expect(asked).toHaveLength(2))
+    asked[1]?.answer('127.0.0.1')
+    await later
+  })
+
+  test('two names are looked up at a time, and one that is never answered holds back no other', async () => {
+    const from = http()
+    const posts = ['slow', 'a', 'b', 'c'].map((name) => post(from, `${name}.example.com`))
+    const [slow, ...quick] = posts.map((each) => each.catch((error: Error) => error.message))
+    for (const count of [2, 3, 4]) {
+      await vi.waitFor(() => expect(asked).toHaveLength(count))
+      await new Promise(setImmediate)
+      expect(asked).toHaveLength(count)
+      asked[count - 1]?.answer('127.0.0.1')
+    }
+    expect(await Promise.all(quick)).toMatchObject([{ status: 204 }, { status: 204 }, { status: 204 }])
+    expect(asked.map(({ name }) => name)).toEqual(['slow', 'a', 'b', 'c'].map((name) => `${name}.example.com`))
+    asked[0]?.answer('127.0.0.1')
+    expect(await slow).toMatchObject({ status: 204 })
+  })
+
+  test('each who shares a look-up judges its addresses', async () => {
+    const [allowed, refused] = [http(), http({ allowPrivate: false })]
+    const posts = [post(allowed, 'a.example.com'), post(refused, 'a.example.com')]
+    const outcomes = Promise.allSettled(posts)
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    asked[0]?.answer('127.0.0.1')
+    expect(await outcomes).toMatchObject([
+      { status: 'fulfilled', value: { status: 204 } },
+      { status: 'rejected', reason: { message: 'its address is not public, and allow_private is not set' } },
+    ])
+    expect(receiver.connections).toBe(1)
   })
 })
 

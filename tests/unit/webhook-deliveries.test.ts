@@ -197,6 +197,72 @@ describe('an event that is refused', () => {
   })
 })
 
+describe('an event that gets no answer', () => {
+  /** Accepted, in a room of its own. */
+  let next: number
+  const takeAnother = async () => {
+    const seq = next++
+    deliveries.add([message(seq, `room ${seq}`)])
+    await eventually('it is taken', async () => tries.some((each) => each.seq === seq))
+  }
+  beforeEach(() => {
+    next = 10_000
+  })
+
+  test('while others are taken is buried after so many tries, and its room goes on', async () => {
+    answering = (seq) => (seq === 1 ? UNANSWERED : ACCEPTED)
+    deliveries.add([message(1, 'room'), message(2, 'room')])
+    await eventually('it is given up', async () => {
+      await takeAnother()
+      return buried.length > 0
+    })
+    await allDone()
+    expect(buried).toEqual([
+      { seq: 1, reason: 'no answer (ECONNREFUSED)', attempts: MAX_REFUSALS, id: `evt_${EPOCH}_1` },
+    ])
+    expect(triesOf(1)).toBeGreaterThan(MAX_REFUSALS)
+    expect(triesOf(2)).toBe(1)
+    expect(observed).toHaveBeenCalledWith('backend', 1, 'no answer (ECONNREFUSED)')
+  })
+
+  test('stays when the receiver took others before, and is down since', async () => {
+    answering = (seq) => (seq === 1 || seq > 10_003 ? UNANSWERED : ACCEPTED)
+    deliveries.add([message(1, 'room')])
+    for (let n = 0; n < 6; n++) await takeAnother()
+    const before = triesOf(1)
+    await eventually('many tries', async () => triesOf(1) > before + 2 * MAX_REFUSALS)
+    expect(buried).toEqual([])
+  })
+
+  test('of a receiver that is busy stays: what is taken tells of one other at most', async () => {
+    // Of a hundred rooms, in turn, one in ten tries is taken.
+    answering = () => (tries.length % 10 === 0 ? ACCEPTED : UNANSWERED)
+    deliveries.add(Array.from({ length: 300 }, (_, n) => message(n + 1, `room ${n % 100}`)))
+    await eventually('all is taken', async () => deliveries.doneUpTo() === Number.POSITIVE_INFINITY, 60_000)
+    expect(buried).toEqual([])
+  }, 90_000)
+
+  test('is buried although all else that is held waits behind it', async () => {
+    answering = (seq) => (seq === 1 ? UNANSWERED : ACCEPTED)
+    deliveries.add(Array.from({ length: 1_999 }, (_, n) => message(n + 1, 'room')))
+    await eventually('it is suspect', async () => {
+      await takeAnother()
+      return triesOf(1) > 5
+    })
+    deliveries.add(Array.from({ length: 100 }, (_, n) => message(20_000 + n, 'room')))
+    expect(deliveries.isFull()).toBe(true)
+    await allDone()
+    expect(buried).toMatchObject([{ seq: 1, attempts: MAX_REFUSALS }])
+  })
+
+  test('stays where all that is held waits behind it, and it was never known from a receiver that is down', async () => {
+    answering = (_, nth) => (nth === 1 ? REFUSED : UNANSWERED)
+    deliveries.add(Array.from({ length: 2_000 }, (_, n) => message(n + 1, 'room')))
+    await eventually('many tries', async () => triesOf(1) > 3 * MAX_REFUSALS)
+    expect(buried).toEqual([])
+  })
+})
+
 test('what is done reaches below the oldest that is not', async () => {
   answering = () => undefined
   deliveries.add([message(10, 'a'), message(20, 'b'), message(30, 'c')])
@@ -241,6 +307,20 @@ describe('a node that may not deliver', () => {
     expect(tries).toEqual([])
     mayDeliver = true
     await allDone()
+  })
+
+  test('leaves it to another to give up what was refused', async () => {
+    answering = (_, nth) => {
+      mayDeliver = nth !== MAX_REFUSALS
+      return REFUSED
+    }
+    deliveries.add([message(1, 'room')])
+    await eventually('its last try', async () => triesOf(1) === MAX_REFUSALS)
+    await delay(5)
+    expect(buried).toEqual([])
+    mayDeliver = true
+    await allDone()
+    expect(buried).toHaveLength(1)
   })
 
   test('forgets everything where another took over, what is on its way and what waits', async () => {
