@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createTokenVerifier } from './auth/token-verifier.ts'
 import type { Config } from './config/config.ts'
-import { countDeadDeliveries } from './deliveries/dead-delivery-repository.ts'
+import { countDeadDeliveries, deleteOldDeadDeliveries } from './deliveries/dead-delivery-repository.ts'
 import { authentication, streamAuthentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
@@ -356,6 +356,7 @@ function startMaintenance(
       { name: 'presence', run: () => reapNodes(db) },
       { name: 'tickets', run: () => tickets.deleteOld() },
       { name: 'requests', run: () => deleteOldRequests(db) },
+      { name: 'dead-deliveries', run: () => deleteOldDeadDeliveries(db, config.log.retentionHours) },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },
     ],
     observe,
