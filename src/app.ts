@@ -148,7 +148,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
         { name: 'objects', required: false, check: () => objects.check() },
         ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
         ...(records ? [{ name: 'kafka', required: false, check: () => records.check() }] : []),
-        ...pushes.map(({ name, check }) => ({ name, required: false, check })),
+        ...pushes.projections.map(({ name, check }) => ({ name, required: false, check })),
       ],
       { token: config.metrics.token, scrape },
     ),
@@ -212,11 +212,10 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    await Promise.all([drained, log.hub.close(), webhooks.stop()])
+    await Promise.all([drained, log.hub.close(), webhooks.stop(), pushes.stop(), records?.stop()])
     await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
   records?.start(createRecordIntake(log.notifications, observe))
-  closing.push(async () => records?.stop())
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
   return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
 }

@@ -38,6 +38,7 @@ export function createPushProjection(
   observe: PushObserver,
 ): PushProjection {
   let driver: PushDriver | undefined
+  let stopped: Promise<void> | undefined
   const audience = new Audience(db)
   const coverage = new Coverage(
     db,
@@ -61,6 +62,12 @@ export function createPushProjection(
     },
     observe,
   )
+  async function stop(): Promise<void> {
+    coverage.stop()
+    await queue.stop()
+    await target.close()
+  }
+
   return {
     name: target.name,
     begins: 'head',
@@ -82,10 +89,9 @@ export function createPushProjection(
         coverage.forget()
         queue.abandon()
       },
-      async stop() {
-        coverage.stop()
-        await queue.stop()
-        await target.close()
+      stop() {
+        stopped ??= stop()
+        return stopped
       },
     },
   }
