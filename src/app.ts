@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createTokenVerifier } from './auth/token-verifier.ts'
 import type { Config } from './config/config.ts'
-import { countDeadDeliveries } from './deliveries/dead-delivery-repository.ts'
+import { countDeadDeliveries, deleteOldDeadDeliveries } from './deliveries/dead-delivery-repository.ts'
 import { authentication, streamAuthentication } from './http/authenticate.ts'
 import { healthHandlers } from './http/health-handlers.ts'
 import { createRateLimits } from './http/rate-limits.ts'
@@ -150,7 +150,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
         { name: 'objects', required: false, check: () => objects.check() },
         ...(redisWakeUps ? [{ name: 'redis', required: false, check: () => redisWakeUps.check() }] : []),
         ...(records ? [{ name: 'kafka', required: false, check: () => records.check() }] : []),
-        ...pushes.map(({ name, check }) => ({ name, required: false, check })),
+        ...pushes.projections.map(({ name, check }) => ({ name, required: false, check })),
       ],
       { token: config.metrics.token, scrape },
     ),
@@ -214,11 +214,10 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    await Promise.all([drained, log.hub.close(), webhooks.stop()])
+    await Promise.all([drained, log.hub.close(), webhooks.stop(), pushes.stop(), records?.stop()])
     await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
   records?.start(createRecordIntake(log.notifications, observe))
-  closing.push(async () => records?.stop())
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
   return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
 }
@@ -366,6 +365,7 @@ function startMaintenance(
       { name: 'presence', run: () => reapNodes(db) },
       { name: 'tickets', run: () => tickets.deleteOld() },
       { name: 'requests', run: () => deleteOldRequests(db) },
+      { name: 'dead-deliveries', run: () => deleteOldDeadDeliveries(db, config.log.retentionHours) },
       { name: 'images', run: async () => void (await images.sweep(SWEEP_AFTER_MINUTES)) },
     ],
     observe,

@@ -13,13 +13,15 @@ type Log = {
   project(projection: Projection): Promise<Projector>
 }
 
-/** They stop side by side, so that slow ones do not add up. */
+/** They stop side by side, before the rest is closed one after another, so that slow ones do not add up. */
+type Outbound = { stop(): Promise<unknown> }
+
 export async function startWebhooks(
   { webhooks }: Config,
   db: Database,
   observe: Observations,
   { tail, project }: Log,
-): Promise<{ stop(): Promise<unknown> }> {
+): Promise<Outbound> {
   if (webhooks.length === 0) return { stop: async () => {} }
   const [{ createReceiver }, { createWebhookProjection }] = await Promise.all([
     import('./webhooks/receiver.ts'),
@@ -37,7 +39,7 @@ export async function startWebhooks(
     projector = await project(projection)
     projections.push(projection)
   }
-  return { stop: () => Promise.all(projections.map(({ underWay }) => underWay?.stop())) }
+  return { stop: stopAll(projections) }
 }
 
 /** @param holder what this node is called where nodes tell each other who is connected to them */
@@ -46,16 +48,18 @@ export async function startPushes(
   db: Database,
   observe: Observations,
   { tail, project, holder }: Log & { holder: string },
-): Promise<PushProjection[]> {
+): Promise<Outbound & { projections: PushProjection[] }> {
   const targets = await openPushTargets(config)
-  if (targets.length === 0) return []
+  if (targets.length === 0) return { projections: [], stop: async () => {} }
   const { createPushProjection } = await import('./push/push-projection.ts')
-  const pushes: PushProjection[] = []
+  const projections: PushProjection[] = []
   for (const target of targets) {
     const options = { epoch: tail.epoch, maxAgeMs: config.push.maxAgeMs, holder }
     const push = createPushProjection(db, target, options, observe)
     push.drivenBy(await project(push))
-    pushes.push(push)
+    projections.push(push)
   }
-  return pushes
+  return { projections, stop: stopAll(projections) }
 }
+
+const stopAll = (projections: Projection[]) => () => Promise.all(projections.map(({ underWay }) => underWay?.stop()))

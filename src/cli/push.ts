@@ -27,7 +27,7 @@ export function addPush(program: Command, io: Io): void {
   addSubcommand(push, 'retry', {
     summary: 'deliver pushes that were given up',
     description:
-      'Delivers now what was refused eight times or became too old, to where the configuration says; ISM need not run. ' +
+      'Delivers now what was refused twenty times or became too old, to where the configuration says; ISM need not run. ' +
       'What is delivered is forgotten, what still fails stays. `ism status` counts them.',
     examples: [
       ['ism push retry --dry-run', 'says how many there are'],

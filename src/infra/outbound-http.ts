@@ -32,7 +32,7 @@ export type OutboundHttp = {
   close(): Promise<void>
 }
 
-const MAX_REQUEST_BYTES = 4 * 1024 * 1024
+export const MAX_REQUEST_BYTES = 4 * 1024 * 1024
 const PRIVATE = 'its address is not public, and allow_private is not set'
 
 /** Of the whole process, as libuv's threads are. */

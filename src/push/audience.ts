@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache'
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType, type LogEvent } from '../log/event.ts'
 import { type Interval, sees } from '../log/memberships.ts'
-import { listMemberships, listMuted } from './push-repository.ts'
+import { isForRoom, Mutes } from './mutes.ts'
+import { listMemberships } from './push-repository.ts'
 
 export type Addressed = {
   event: LogEvent
@@ -25,8 +26,6 @@ const MAX_MEMBERS = 300_000
 /** Rooms that one statement looks up. */
 const ROOMS = 100
 
-type Mute = { userId: string; until: number }
-
 export class Audience {
   readonly #db: Queryable
   /** True at every seq from the last page's on: read once, then kept by the log itself. */
@@ -41,12 +40,12 @@ export class Audience {
 
   /** To be called with every page of the log, in order. */
   async of(events: LogEvent[]): Promise<Addressed[]> {
-    const muted = await this.#muted(events)
+    const mutes = await Mutes.of(this.#db, events)
     const addressed: Addressed[] = []
     for (const [index, event] of events.entries()) {
       this.#learn(event)
       if (!PUSHED.has(event.type)) continue
-      const users = await this.#usersOf(event, events, index, muted)
+      const users = await this.#usersOf(event, events, index, mutes)
       if (users.length > 0) addressed.push({ event, users, except: event.senderId })
     }
     return addressed
@@ -57,18 +56,11 @@ export class Audience {
     this.#rooms.clear()
   }
 
-  async #usersOf(
-    event: LogEvent,
-    page: LogEvent[],
-    index: number,
-    muted: Map<string, Mute[]>,
-  ): Promise<readonly string[]> {
+  async #usersOf(event: LogEvent, page: LogEvent[], index: number, mutes: Mutes): Promise<readonly string[]> {
     if (event.recipients) return event.recipients
     if (!event.roomId) return []
     const members = this.#rooms.get(event.roomId) ?? (await this.#load(event.roomId, page, index))
-    const loggedAt = event.loggedAt.getTime()
-    const mutes = muted.get(event.roomId)?.filter(({ until }) => until > loggedAt) ?? []
-    return members.at(event.seq, mutes)
+    return members.at(event.seq, mutes.whoMuted(event))
   }
 
   /** The room's members, and with them those of other rooms that the page will ask for. */
@@ -93,22 +85,7 @@ export class Audience {
     else if (event.type === EventType.NewRoom) for (const id of event.recipients ?? []) members.joined(id, event.seq)
     else if (event.type === EventType.LeaveRoom) for (const id of event.recipients ?? []) members.left(id, event.seq)
   }
-
-  async #muted(events: LogEvent[]): Promise<Map<string, Mute[]>> {
-    const rooms = new Set(events.filter(isForRoom).map(({ roomId }) => roomId ?? ''))
-    const muted = new Map<string, Mute[]>()
-    const since = events[0]?.loggedAt
-    if (rooms.size === 0 || !since) return muted
-    for (const { roomId, userId, until } of await listMuted(this.#db, [...rooms], since)) {
-      const mutes = muted.get(roomId)
-      if (mutes) mutes.push({ userId, until })
-      else muted.set(roomId, [{ userId, until }])
-    }
-    return muted
-  }
 }
-
-const isForRoom = (event: LogEvent) => event.type === EventType.ChatMessage && event.roomId !== null
 
 /** Who saw a room's events, and from which to which. */
 class Members {
@@ -116,7 +93,7 @@ class Members {
   /** Nobody comes or goes after this seq, as far as is known. */
   #changedAt = 0
   /** The answer to the last question: one event mostly has the audience of the one before. */
-  #last: { now: boolean; mutes: string; users: string[] } | undefined
+  #last: { now: boolean; muted: string; users: string[] } | undefined
 
   get size(): number {
     return this.#intervals.size
@@ -140,15 +117,15 @@ class Members {
     this.#changed(seq)
   }
 
-  at(seq: number, mutes: Mute[]): string[] {
+  at(seq: number, muted: string[]): string[] {
     const now = seq > this.#changedAt
-    const key = mutes.map(({ userId }) => userId).join()
-    if (now && this.#last?.now && this.#last.mutes === key) return this.#last.users
-    const silent = new Set(mutes.map(({ userId }) => userId))
+    const key = muted.join()
+    if (now && this.#last?.now && this.#last.muted === key) return this.#last.users
+    const silent = new Set(muted)
     const users: string[] = []
     for (const [userId, intervals] of this.#intervals)
       if (!silent.has(userId) && sees(intervals, seq)) users.push(userId)
-    this.#last = { now, mutes: key, users }
+    this.#last = { now, muted: key, users }
     return users
   }
 

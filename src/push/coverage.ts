@@ -2,6 +2,7 @@
 import type { Queryable } from '../infra/postgres.ts'
 import type { LogEvent } from '../log/event.ts'
 import type { Addressed } from './audience.ts'
+import { Mutes } from './mutes.ts'
 import { findLeases, readEventsAt } from './push-repository.ts'
 
 /** An event and who gets it, each list the same array for the same people. */
@@ -84,6 +85,7 @@ export class Coverage {
     const leases = await this.#leases(people)
     if (round !== this.#round) return
     const covered = leases.isTrusted ? new Set(leases.covered) : people
+    const gone = new Set(leases.gone)
     const parts = new Map<readonly string[], { gets: readonly string[]; waits: readonly string[] }>()
     const decided: Decided[] = []
     const page: WaitingPage = {
@@ -95,12 +97,12 @@ export class Coverage {
     for (const { event, users, except } of addressed) {
       let part = parts.get(users)
       if (!part) {
-        part = partition(users, (user) => covered.has(user) || this.#waitedFor.has(user))
+        part = partition(without(users, gone), (user) => covered.has(user) || this.#waitedFor.has(user))
         parts.set(users, part)
         this.#ids += part.waits.length
         for (const user of part.waits) page.people.add(user)
       }
-      const gets = without(part.gets, except, covered)
+      const gets = withoutSender(part.gets, except, covered)
       if (gets.length > 0) decided.push({ event, users: gets })
       if (part.waits.length > 0) page.events.push({ seq: event.seq, users: part.waits, except })
     }
@@ -164,7 +166,7 @@ export class Coverage {
   async #decideDue(round: number): Promise<void> {
     try {
       for (let due = this.#due(); due.length > 0; due = this.#due()) {
-        const { now, covered, isTrusted } = await this.#leases(new Set(due.flatMap(({ people }) => [...people])))
+        const { now, covered, gone, isTrusted } = await this.#leases(new Set(due.flatMap(({ people }) => [...people])))
         if (!isTrusted) for (const page of due) page.until = Math.max(page.until, this.#trustedFrom)
         for (const page of due) {
           if (round !== this.#round) return
@@ -172,7 +174,7 @@ export class Coverage {
             page.dueAt = performance.now() + (page.until - now) + 1
             break
           }
-          await this.#decidePage(page, new Set(covered), round)
+          await this.#decidePage(page, { covered: new Set(covered), gone: new Set(gone) }, round)
         }
       }
     } catch (error) {
@@ -190,16 +192,20 @@ export class Coverage {
     return this.#waiting.slice(0, notYet === -1 ? undefined : notYet)
   }
 
-  async #decidePage(page: WaitingPage, covered: Set<string>, round: number): Promise<void> {
+  async #decidePage(
+    page: WaitingPage,
+    { covered, gone }: { covered: Set<string>; gone: Set<string> },
+    round: number,
+  ): Promise<void> {
     const lists = new Map<readonly string[], readonly string[]>()
     const missed: WaitingEvent[] = []
     for (const { seq, users, except } of page.events) {
       let left = lists.get(users)
       if (!left) {
-        left = users.filter((user) => !covered.has(user))
+        left = without(without(users, covered), gone)
         lists.set(users, left)
       }
-      const gets = without(left, except, covered)
+      const gets = withoutSender(left, except, covered)
       if (gets.length > 0) missed.push({ seq, users: gets, except })
     }
     for (let from = 0; from < missed.length; from += EVENTS_AT_ONCE) {
@@ -208,12 +214,15 @@ export class Coverage {
         this.#db,
         slice.map(({ seq }) => seq),
       )
+      // Asked again: who has muted the room since it was said wants no push of it any more.
+      const mutes = await Mutes.of(this.#db, events)
       if (round !== this.#round) return
       const bySeq = new Map(events.map((event) => [event.seq, event]))
       this.#decide(
         slice.flatMap(({ seq, users }) => {
           const event = bySeq.get(seq)
-          return event ? [{ event, users }] : []
+          const gets = event ? without(users, new Set(mutes.whoMuted(event))) : []
+          return event && gets.length > 0 ? [{ event, users: gets }] : []
         }),
       )
     }
@@ -235,8 +244,13 @@ function partition(users: readonly string[], waits: (user: string) => boolean) {
   return { gets: users.filter((user) => !waits(user)), waits: waiting }
 }
 
+/** The same array where nobody of it is among the others. */
+function without(users: readonly string[], others: Set<string>): readonly string[] {
+  return others.size > 0 && users.some((user) => others.has(user)) ? users.filter((user) => !others.has(user)) : users
+}
+
 /** Mostly the sender has a stream, and is not among those who have none: then the list stays the same array. */
-function without(users: readonly string[], except: string | null, covered: Set<string>): readonly string[] {
+function withoutSender(users: readonly string[], except: string | null, covered: Set<string>): readonly string[] {
   if (except === null || covered.has(except) || !users.includes(except)) return users
   return users.filter((user) => user !== except)
 }

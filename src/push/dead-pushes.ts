@@ -20,6 +20,13 @@ export async function redeliver(
 ): Promise<Redelivery> {
   const result: Redelivery = { delivered: 0, refused: [], unanswered: undefined }
   const { signal } = new AbortController()
+  /** The last one alone without an answer: what is accepted after it shows that it is about that one. */
+  let suspect: Redelivery['refused'][number] | undefined
+
+  function refuse(...refused: Redelivery['refused']): void {
+    tried(refused.length)
+    result.refused.push(...refused)
+  }
 
   /** @returns false where the target takes nothing at present */
   async function deliver(dead: Dead[]): Promise<boolean> {
@@ -27,29 +34,34 @@ export async function redeliver(
       dead.map(({ push }) => push),
       signal,
     )
-    if (answer.outcome === 'unanswered') {
-      result.unanswered = answer.reason
-      return false
+    const [first] = dead
+    if (answer.outcome === 'accepted' || !first) {
+      if (suspect) refuse(suspect)
+      suspect = undefined
+      tried(dead.length)
+      await deleteDeadDeliveries(
+        db,
+        dead.map(({ id }) => id),
+      )
+      result.delivered += dead.length
+      return true
     }
-    if (answer.outcome === 'refused' && dead.length > 1) {
+    if (dead.length > 1) {
       const half = dead.length >> 1
       return (await deliver(dead.slice(0, half))) && (await deliver(dead.slice(half)))
     }
-    tried(dead.length)
-    if (answer.outcome === 'refused') {
-      result.refused.push(...dead.map(({ push: { seq } }) => ({ seq, reason: answer.reason })))
-    } else {
-      const ids = dead.map(({ id }) => id)
-      await deleteDeadDeliveries(db, ids)
-      result.delivered += ids.length
-    }
+    const { reason } = answer
+    if (answer.outcome === 'refused') refuse({ seq: first.push.seq, reason })
+    else if (suspect) return false
+    else suspect = { seq: first.push.seq, reason }
     return true
   }
 
   for (let after = 0; ; ) {
     const page = await listDeadDeliveries(db, target.name, after, target.maxPushes)
-    if (page.length === 0) return result
-    for (const batch of batchesOf(page.map(deadOf), target.maxBytes)) if (!(await deliver(batch))) return result
+    for (const batch of batchesOf(page.map(deadOf), target.maxBytes))
+      if (!(await deliver(batch))) return { ...result, unanswered: suspect?.reason }
+    if (page.length === 0) return { ...result, unanswered: suspect?.reason }
     after = page.at(-1)?.id ?? after
   }
 }

@@ -1,4 +1,5 @@
 /** The push projection of one target: from the log's pages to what is handed over, in bounded memory. */
+import type { BackOff } from '../deliveries/back-off.ts'
 import { insertDeadDeliveries } from '../deliveries/dead-delivery-repository.ts'
 import type { Queryable } from '../infra/postgres.ts'
 import { eventJson } from '../log/event-json.ts'
@@ -16,6 +17,7 @@ export type PushOptions = {
   maxAgeMs: number
   /** What this node is called where nodes tell each other who is connected to them. */
   holder: string
+  backOff?: BackOff
 }
 
 /** Its projector, which is made with the projection and so after it. */
@@ -32,10 +34,11 @@ const GATHER_MS = 250
 export function createPushProjection(
   db: Queryable,
   target: PushTarget,
-  { epoch, maxAgeMs, holder }: PushOptions,
+  { epoch, maxAgeMs, holder, ...more }: PushOptions,
   observe: PushObserver,
 ): PushProjection {
   let driver: PushDriver | undefined
+  let stopped: Promise<void> | undefined
   const audience = new Audience(db)
   const coverage = new Coverage(
     db,
@@ -46,6 +49,7 @@ export function createPushProjection(
   const queue = new PushQueue(
     target,
     {
+      ...more,
       maxAgeMs,
       now: () => coverage.now(),
       mayDeliver: () => driver?.isHolder === true,
@@ -58,6 +62,12 @@ export function createPushProjection(
     },
     observe,
   )
+  async function stop(): Promise<void> {
+    coverage.stop()
+    await queue.stop()
+    await target.close()
+  }
+
   return {
     name: target.name,
     begins: 'head',
@@ -79,10 +89,9 @@ export function createPushProjection(
         coverage.forget()
         queue.abandon()
       },
-      async stop() {
-        coverage.stop()
-        await queue.stop()
-        await target.close()
+      stop() {
+        stopped ??= stop()
+        return stopped
       },
     },
   }

@@ -1,7 +1,10 @@
 /** Hands pushes to one target: batched, in order for each person, tried again, and given up in the end. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Answer } from '../deliveries/answer.ts'
-import { backOffMs } from '../deliveries/back-off.ts'
+import { type BackOff, backOffMs, DELIVERY_BACK_OFF, MAX_REFUSALS } from '../deliveries/back-off.ts'
+import { BatchSize } from './batch-size.ts'
+import { type Held, HeldPushes } from './held-pushes.ts'
+import { OpenPushes } from './open-pushes.ts'
 import { type Push, sizeOf } from './push.ts'
 import type { PushTarget } from './push-target.ts'
 
@@ -15,7 +18,10 @@ export type PushQueueOptions = {
   bury(dead: { push: Push; reason: string }[]): Promise<void>
   /** There may be room again. */
   drained(): void
+  backOff?: BackOff
 }
+
+type Unanswered = Extract<Answer, { outcome: 'unanswered' }>
 
 export type PushQueueObserver = {
   pushed(target: string, pushes: number): void
@@ -24,15 +30,6 @@ export type PushQueueObserver = {
   pushesDied(target: string, pushes: number, reason: string): void
 }
 
-/** One that was refused by itself, and what came since for its people. */
-type Held = { push: Push; refusals: number; dueAt: number; behind: Push[] }
-
-const MAX_REFUSALS = 8
-/** People wait behind a refused push: it is decided within half a minute. */
-const REFUSED = { firstMs: 500, maxMs: 5_000 }
-const UNANSWERED = { firstMs: 500, maxMs: 30_000 }
-const MAX_PUSHES = 20_000
-const MAX_BYTES = 32 * 1024 * 1024
 const NO_LEASE_MS = 200
 const BURY_RETRY_MS = 1_000
 const STOP_MS = 2_000
@@ -44,14 +41,15 @@ export class PushQueue {
   #waiting: Push[] = []
   /** What goes before everything that waits, in its order: a batch that failed, its parts, what was behind a held one. */
   #first: Push[][] = []
-  /** Which push holds somebody up. */
-  readonly #heldUp = new Map<string, Held>()
-  readonly #held = new Set<Held>()
-  /** Everything that is neither accepted nor buried. */
-  readonly #open = new Set<Push>()
-  #bytes = 0
+  readonly #held = new HeldPushes()
+  readonly #size: BatchSize
+  readonly #backOff: BackOff
+  /** The last one tried was a held one. */
+  #triedHeld = false
+  readonly #open = new OpenPushes()
   /** In a row. */
   #failures = 0
+  #acceptances = 0
   #trouble: string | undefined
   #abort = new AbortController()
   #running: Promise<void> | undefined
@@ -62,14 +60,16 @@ export class PushQueue {
 
   constructor(target: PushTarget, options: PushQueueOptions, observe: PushQueueObserver) {
     this.#target = target
+    this.#size = new BatchSize(target.maxPushes)
     this.#options = options
+    this.#backOff = options.backOff ?? DELIVERY_BACK_OFF
     this.#observe = observe
   }
 
   /** In each person's order. */
   add(pushes: Push[]): void {
     for (const push of pushes) {
-      this.#opened(push)
+      this.#open.add(push)
       this.#waiting.push(push)
     }
     if (this.#isIdle) this.#endPause?.()
@@ -77,14 +77,12 @@ export class PushQueue {
   }
 
   get isFull(): boolean {
-    return this.#open.size >= MAX_PUSHES || this.#bytes >= MAX_BYTES
+    return this.#open.isFull
   }
 
   /** Of what is not delivered; Infinity where all is. */
   get oldestSeq(): number {
-    let oldest = Number.POSITIVE_INFINITY
-    for (const { seq } of this.#open) oldest = Math.min(oldest, seq)
-    return oldest
+    return this.#open.oldestSeq
   }
 
   /** Why the target did not take what it was sent last. */
@@ -99,10 +97,9 @@ export class PushQueue {
     this.#running = undefined
     this.#waiting = []
     this.#first = []
-    this.#heldUp.clear()
     this.#held.clear()
+    this.#size.reset()
     this.#open.clear()
-    this.#bytes = 0
     this.#failures = 0
     this.#trouble = undefined
   }
@@ -124,35 +121,55 @@ export class PushQueue {
   }
 
   async #step(signal: AbortSignal): Promise<void> {
-    const held = this.#dueHeld()
-    const batch = held ? [held.push] : this.#nextBatch()
+    const { batch, held } = this.#next()
     if (batch.length === 0) return this.#idle(signal)
     const young = await this.#buryOld(batch, signal)
     if (signal.aborted) return
-    if (young.length > 0) await this.#send(young, held, signal)
+    if (young.length > 0) await this.#send(this.#upToLimit(young), held, signal)
     else if (held) this.#release(held)
+  }
+
+  /** By turns, so that those which are held do not keep all others waiting. */
+  #next(): { batch: Push[]; held?: Held } {
+    const held = this.#held.due()
+    const batch = held && !this.#triedHeld ? [] : this.#nextBatch()
+    this.#triedHeld = batch.length === 0 && held !== undefined
+    return held && batch.length === 0 ? { batch: [held.push], held } : { batch }
   }
 
   async #send(batch: Push[], held: Held | undefined, signal: AbortSignal): Promise<void> {
     for (const push of batch) push.attempts++
     const answer = await this.#target.send(batch, signal)
     if (signal.aborted) return
-    if (answer.outcome === 'unanswered') {
-      if (!held) this.#first.unshift(batch)
-      return this.#unanswered(answer, signal)
-    }
+    if (answer.outcome === 'unanswered') return this.#unanswered(batch, held, answer, signal)
     this.#failures = 0
     if (answer.outcome === 'refused') return this.#refused(batch, held, answer.reason, signal)
     this.#trouble = undefined
+    this.#acceptances++
+    this.#size.accepted(batch.length)
+    this.#held.hurry()
     this.#observe.pushed(this.#target.name, batch.length)
     this.#closed(batch)
     if (held) this.#release(held)
   }
 
-  async #unanswered(answer: Answer & { outcome: 'unanswered' }, signal: AbortSignal): Promise<void> {
+  /**
+   * Either the target takes nothing, or it does not get done with this: fewer are tried, in the end a single one, and
+   * then others before it. Once others are accepted it is about that one.
+   */
+  async #unanswered(batch: Push[], before: Held | undefined, answer: Unanswered, signal: AbortSignal): Promise<void> {
+    if (before && before.acceptances !== this.#acceptances) {
+      await this.#refused(batch, before, answer.reason, signal)
+      return this.#pause(answer.retryAfterMs ?? 0, signal)
+    }
     this.#trouble = answer.reason
-    const wait = Math.max(answer.retryAfterMs ?? 0, backOffMs(++this.#failures, UNANSWERED))
+    const wait = Math.max(answer.retryAfterMs ?? 0, backOffMs(++this.#failures, this.#backOff))
     this.#observe.pushUnanswered(this.#target.name, answer.reason, wait)
+    const [push] = batch
+    if (batch.length > 1 || !push) {
+      this.#size.unanswered(batch.length)
+      this.#first.unshift(batch)
+    } else this.#later(before ?? this.#held.hold(push), wait)
     await this.#pause(wait, signal)
   }
 
@@ -166,12 +183,17 @@ export class PushQueue {
     }
     this.#trouble = reason
     this.#observe.pushRefused(this.#target.name, push, reason)
-    const held = before ?? this.#hold(push)
+    const held = before ?? this.#held.hold(push)
     held.refusals++
-    held.dueAt = performance.now() + backOffMs(held.refusals, REFUSED)
+    this.#later(held, backOffMs(held.refusals, this.#backOff))
     if (held.refusals < MAX_REFUSALS) return
     await this.#bury([push], `refused ${MAX_REFUSALS} times: ${reason}`, signal)
     if (!signal.aborted) this.#release(held)
+  }
+
+  #later(held: Held, wait: number): void {
+    held.acceptances = this.#acceptances
+    held.dueAt = performance.now() + wait
   }
 
   /** @returns those that are not too old */
@@ -202,64 +224,55 @@ export class PushQueue {
   }
 
   #nextBatch(): Push[] {
-    const { maxPushes, maxBytes } = this.#target
-    while (this.#first.length > 0) {
-      const batch = this.#first.shift()?.flatMap((push) => this.#withoutHeldUp(push)) ?? []
-      if (batch.length > 0) return batch
+    for (;;) {
+      const [source = this.#waiting] = this.#first
+      const batch = this.#take(source)
+      if (source !== this.#waiting && source.length === 0) this.#first.shift()
+      if (batch.length > 0 || source === this.#waiting) return batch
     }
+  }
+
+  /** As much as one request carries; at least one push where there is one that nobody holds up. */
+  #take(source: Push[]): Push[] {
+    const { maxPushes, maxBytes } = this.#target
     const batch: Push[] = []
     let taken = 0
-    for (let bytes = 0; taken < this.#waiting.length && batch.length < maxPushes; taken++) {
-      const push = this.#waiting[taken]
+    for (let bytes = 0; taken < source.length && batch.length < maxPushes; taken++) {
+      const push = source[taken]
       if (!push) break
       bytes += sizeOf(push)
       if (batch.length > 0 && bytes > maxBytes) break
       batch.push(...this.#withoutHeldUp(push))
     }
-    this.#waiting.splice(0, taken)
+    source.splice(0, taken)
     return batch
+  }
+
+  #upToLimit(batch: Push[]): Push[] {
+    if (batch.length <= this.#size.limit) return batch
+    this.#first.unshift(batch.slice(this.#size.limit))
+    return batch.slice(0, this.#size.limit)
   }
 
   /** @returns the push for those who are not held up; for the others it waits behind what holds them up */
   #withoutHeldUp(push: Push): Push[] {
-    if (this.#heldUp.size === 0 || !push.users.some((user) => this.#heldUp.has(user))) return [push]
+    const parts = this.#held.split(push)
+    if (!parts) return [push]
+    const free = parts.free ? [parts.free] : []
+    for (const part of [...free, ...parts.behind]) this.#open.add(part)
     this.#closed([push])
-    const free = push.users.filter((user) => !this.#heldUp.has(user))
-    for (const held of this.#held) {
-      const users = push.users.filter((user) => this.#heldUp.get(user) === held)
-      if (users.length > 0) held.behind.push(this.#opened({ ...push, users }))
-    }
-    return free.length > 0 ? [this.#opened({ ...push, users: free })] : []
-  }
-
-  #hold(push: Push): Held {
-    const held: Held = { push, refusals: 0, dueAt: 0, behind: [] }
-    this.#held.add(held)
-    for (const user of push.users) this.#heldUp.set(user, held)
-    return held
+    return free
   }
 
   #release(held: Held): void {
-    this.#held.delete(held)
-    for (const user of held.push.users) this.#heldUp.delete(user)
-    const { maxPushes } = this.#target
-    const batches: Push[][] = []
-    for (let from = 0; from < held.behind.length; from += maxPushes)
-      batches.push(held.behind.slice(from, from + maxPushes))
-    this.#first.unshift(...batches)
-  }
-
-  #dueHeld(): Held | undefined {
-    const now = performance.now()
-    for (const held of this.#held) if (held.dueAt <= now) return held
-    return undefined
+    const behind = this.#held.release(held)
+    if (behind.length > 0) this.#first.unshift(behind)
   }
 
   /** Until more comes, or one that is held is due. */
   async #idle(signal: AbortSignal): Promise<void> {
-    const due = Math.min(...[...this.#held].map(({ dueAt }) => dueAt))
     this.#isIdle = true
-    await this.#pause(Math.max(1, due - performance.now()), signal)
+    await this.#pause(Math.max(1, this.#held.nextDueAt - performance.now()), signal)
     this.#isIdle = false
   }
 
@@ -279,15 +292,10 @@ export class PushQueue {
     })
   }
 
-  #opened(push: Push): Push {
-    this.#open.add(push)
-    this.#bytes += sizeOf(push)
-    return push
-  }
-
   #closed(pushes: Push[]): void {
     const wasFull = this.isFull
-    for (const push of pushes) if (this.#open.delete(push)) this.#bytes -= sizeOf(push)
+    for (const push of pushes) this.#open.remove(push)
+    if (this.#open.size === 0) this.#trouble = undefined
     if ((wasFull && !this.isFull) || this.#open.size === 0) this.#options.drained()
   }
 }

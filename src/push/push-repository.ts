@@ -1,4 +1,4 @@
-/** SQL that decides who gets a push: members and when they were in, who muted the room, whose lease is live. */
+/** SQL that decides who gets a push: members and when they were in, who muted the room, whose lease is live, who is deleted. */
 import type { Queryable } from '../infra/postgres.ts'
 import { EVENT_COLUMNS, type LogEvent } from '../log/event.ts'
 
@@ -34,6 +34,8 @@ export type Leases = {
   now: number
   /** Those of the asked for who have a stream on a node whose lease is live. */
   covered: string[]
+  /** Those of the asked for whom the database no longer has, or has as deleted. */
+  gone: string[]
   /** The latest end of those leases. */
   until: number
 }
@@ -47,7 +49,9 @@ export async function findLeases(db: Queryable, users: string[], holder: string)
     select (select n.id from node n where n.holder = $2 and n.lease_until > clock_timestamp() and not n.ended limit 1) as "nodeId",
       (extract(epoch from statement_timestamp()) * 1000)::float8 as now,
       coalesce(array_agg(c.user_id) filter (where c.user_id is not null), '{}') as covered,
-      coalesce(extract(epoch from max(c.lease_until)) * 1000, 0)::float8 as until
+      coalesce(extract(epoch from max(c.lease_until)) * 1000, 0)::float8 as until,
+      array(select a.id from unnest($1::uuid[]) as a(id)
+        where not exists (select from app_user u where u.id = a.id and u.deleted_at is null)) as gone
     from covered c`,
     [users, holder],
   )

@@ -7,7 +7,10 @@ import { createKafka, kafkaErrorType, reasonOf } from '../infra/kafka.ts'
 import { KAFKA, type Push, pushJson } from './push.ts'
 import type { PushTarget } from './push-target.ts'
 
-type Connection = { producer: kafkajs.Producer; groupsOf: (users: readonly string[]) => string[][] }
+type Connection = { producer: kafkajs.Producer; recordsOf: (push: Push) => kafkajs.Message[] }
+
+/** People whose pushes go to one partition. */
+type Group = { partition: number; users: string[] }
 
 /** These are about records, not about the topic or the brokers. */
 const REFUSALS = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', 'CORRUPT_MESSAGE'])
@@ -32,7 +35,7 @@ export function createKafkaPushTarget(config: KafkaConfig, topic: string): PushT
       const partitions = topics[0]?.partitions.length ?? 0
       if (partitions === 0) throw new Error(`there is no topic "${topic}"`)
       await producer.connect()
-      return { producer, groupsOf: createGrouping(topic, partitions) }
+      return { producer, recordsOf: createRecords(topic, partitions) }
     } catch (error) {
       void producer.disconnect().catch(() => {})
       throw error
@@ -44,18 +47,16 @@ export function createKafkaPushTarget(config: KafkaConfig, topic: string): PushT
   async function disconnect(): Promise<void> {
     const last = connection
     connection = undefined
-    const producer = (await last?.catch(() => undefined))?.producer
-    await Promise.race([producer?.disconnect().catch(() => {}), delay(CLOSE_MS, undefined, { ref: false })])
+    // It may be on its way to a broker that does not answer.
+    const gone = last?.then(({ producer }) => producer.disconnect()).catch(() => {})
+    await Promise.race([gone, delay(CLOSE_MS, undefined, { ref: false })])
   }
 
   async function produce(pushes: Push[]): Promise<Answer> {
     try {
       connection ??= connect()
-      const { producer, groupsOf } = await connection
-      const messages = pushes.flatMap(({ users, notification }) =>
-        groupsOf(users).map((group) => recordOf(group, notification)),
-      )
-      await producer.send({ topic, acks: -1, timeout: ACK_TIMEOUT_MS, messages })
+      const { producer, recordsOf } = await connection
+      await producer.send({ topic, acks: -1, timeout: ACK_TIMEOUT_MS, messages: pushes.flatMap(recordsOf) })
       return { outcome: 'accepted' }
     } catch (error) {
       const reason = reasonOf(error)
@@ -89,32 +90,36 @@ export function createKafkaPushTarget(config: KafkaConfig, topic: string): PushT
   }
 }
 
-/** Kafka's own clients find a record's partition from its key, by murmur2; so is a person's found from their id. */
-function createGrouping(topic: string, partitions: number): (users: readonly string[]) => string[][] {
+/**
+ * Kafka's own clients find a record's partition from its key, by murmur2; so is a person's found from their id. A record
+ * names it: the producer may know of partitions that were added since its people were put together.
+ */
+export function createRecords(topic: string, partitions: number): (push: Push) => kafkajs.Message[] {
   const choose = kafkajs.Partitioners.DefaultPartitioner()
   const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => {
     return { partitionErrorCode: 0, partitionId, leader: 0, replicas: [], isr: [] }
   })
   /** The people of a room get one push after another. */
-  const known = new WeakMap<readonly string[], string[][]>()
-  return (users) => {
-    let groups = known.get(users)
-    if (!groups) {
-      const byPartition = new Map<number, string[]>()
-      for (const user of users) {
-        const partition = choose({ topic, partitionMetadata, message: { key: user, value: null } })
-        const group = byPartition.get(partition)
-        if (group) group.push(user)
-        else byPartition.set(partition, [user])
-      }
-      groups = [...byPartition.values()]
-      known.set(users, groups)
-    }
-    return groups
-  }
-}
+  const known = new WeakMap<readonly string[], Group[]>()
 
-/** The key of any of them leads to the partition of them all. */
-function recordOf(users: string[], notification: string): kafkajs.Message {
-  return { key: users[0] ?? null, value: pushJson({ users, notification }) }
+  function groupsOf(users: readonly string[]): Group[] {
+    const groups = new Map<number, Group>()
+    for (const user of users) {
+      const partition = choose({ topic, partitionMetadata, message: { key: user, value: null } })
+      const group = groups.get(partition)
+      if (group) group.users.push(user)
+      else groups.set(partition, { partition, users: [user] })
+    }
+    return [...groups.values()]
+  }
+
+  return ({ users, notification }) => {
+    const groups = known.get(users) ?? groupsOf(users)
+    known.set(users, groups)
+    return groups.map((group) => ({
+      partition: group.partition,
+      key: group.users[0] ?? null,
+      value: pushJson({ users: group.users, notification }),
+    }))
+  }
 }

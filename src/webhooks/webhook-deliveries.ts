@@ -1,7 +1,7 @@
 /** Delivers a webhook's events: rooms side by side, each in its order, tried again until taken or given up. */
 import { setMaxListeners } from 'node:events'
 import type { Answer } from '../deliveries/answer.ts'
-import { type BackOff, backOffMs } from '../deliveries/back-off.ts'
+import { type BackOff, backOffMs, DELIVERY_BACK_OFF, MAX_REFUSALS } from '../deliveries/back-off.ts'
 import type { LogEvent } from '../log/event.ts'
 import type { UnderWay } from '../log/projector.ts'
 import { createInOrder, type Place } from './in-order.ts'
@@ -43,9 +43,6 @@ type Delivery = {
   isSuspect: boolean
 }
 
-const BACK_OFF: BackOff = { firstMs: 500, maxMs: 30_000 }
-/** With the back-off some seven minutes: a backend that answers 500 while it is replaced loses nothing. */
-export const MAX_REFUSALS = 20
 /** Requests at a time. So many without an answer in a row, and the receiver counts as down: then one at a time. */
 export const AT_ONCE = 16
 /** What is held in memory, before the page of the log that goes past it. */
@@ -57,7 +54,7 @@ const LOOK_AGAIN_MS = 250
 const STOP_MS = 2_000
 
 export function createWebhookDeliveries(receiver: Receiver, options: WebhookDeliveriesOptions): WebhookDeliveries {
-  const { name, epoch, observe, backOff = BACK_OFF } = options
+  const { name, epoch, observe, backOff = DELIVERY_BACK_OFF } = options
   let work = newWork()
   let running = 0
   let unansweredInRow = 0

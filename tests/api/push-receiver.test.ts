@@ -1,6 +1,13 @@
 /** What becomes of pushes while their receiver is down, slow, rude, or refuses some: none is lost, none blocks the rest. */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createOutboundHttp } from '../../src/infra/outbound-http.ts'
+import { openDatabase } from '../../src/infra/postgres.ts'
+import { readLogState } from '../../src/log/log-repository.ts'
+import { Projector } from '../../src/log/projector.ts'
+import { createPushProjection } from '../../src/push/push-projection.ts'
+import { createHttpPushTarget, PUSH_HTTP } from '../../src/push/push-target-http.ts'
 import { ism as command, configuredFor } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import type { Answering } from '../support/http-receiver.ts'
@@ -14,6 +21,7 @@ let ism: TestIsm
 let alice: Person
 let bob: Person
 let roomId: string
+let stopHurried: (() => Promise<void>) | undefined
 
 async function start(maxAgeMs = 3_600_000): Promise<void> {
   receiver = await new PushReceiver().start()
@@ -25,6 +33,8 @@ async function start(maxAgeMs = 3_600_000): Promise<void> {
 }
 beforeEach(() => start())
 afterEach(async () => {
+  await stopHurried?.()
+  stopHurried = undefined
   await ism.stop()
   await receiver.stop()
 })
@@ -124,7 +134,38 @@ test('a redirect is not followed: it is a refusal', async () => {
   await elsewhere.stop()
 })
 
+/** Pushes as a node would, but for shorter waits between tries. */
+async function startHurried(): Promise<void> {
+  await ism.stop()
+  ism = await startIsm()
+  ;[alice, bob] = await ism.people('alice', 'bob')
+  roomId = await alice.createRoom([bob], 'Tea')
+  const db = openDatabase(ism.config.postgres, { queryStarted() {}, connectionFailed() {} })
+  const http = createOutboundHttp(PUSH_HTTP)
+  const { rows } = await ism.sql.query('select holder from node')
+  const push = createPushProjection(
+    db,
+    createHttpPushTarget({ url: receiver.url, accessToken: undefined }, http),
+    {
+      epoch: (await readLogState(db)).epoch,
+      maxAgeMs: 3_600_000,
+      holder: rows[0].holder,
+      backOff: { firstMs: 50, maxMs: 200 },
+    },
+    { pushed() {}, pushRefused() {}, pushUnanswered() {}, pushesDied() {}, coverageFailed() {} },
+  )
+  const projector = new Projector(db, push, { projected() {}, projectionFailed() {} }, randomUUID())
+  push.drivenBy(projector)
+  await projector.register()
+  projector.start()
+  stopHurried = async () => {
+    await projector.stop()
+    await db.close()
+  }
+}
+
 test('one that it refuses dies alone and is kept; the rest goes on; ism push retry delivers it', async () => {
+  await startHurried()
   const carol = await ism.person('carol')
   await carol.get('/api/rooms')
   const other = await alice.createRoom([carol], 'Cake')
@@ -156,7 +197,7 @@ test('one that it refuses dies alone and is kept; the rest goes on; ism push ret
   await eventually('what was behind it came', async () => accepted(bob).includes('after'))
   expect(accepted(bob)).toEqual(['before', 'after'])
   const [row] = await dead()
-  expect(row).toMatchObject({ target: 'push:http', reason: 'refused 8 times: answered 422' })
+  expect(row).toMatchObject({ target: 'push:http', reason: 'refused 20 times: answered 422' })
   expect(JSON.parse(row.payload)).toMatchObject({
     to_user: [bob.id],
     notification: { message: { messageId: poison.messageId } },
@@ -183,6 +224,22 @@ test('one that it refuses dies alone and is kept; the rest goes on; ism push ret
   expect(await dead()).toEqual([])
   expect(await cli('push', 'retry')).toMatchObject({ code: 0, stdout: 'no push was given up\n' })
 }, 80_000)
+
+test('a single one that it never gets done with does not keep ism push retry from the others', async () => {
+  const payload = (text: string) => JSON.stringify({ to_user: [bob.id], notification: { text } })
+  await ism.sql.query(
+    `insert into dead_delivery (target, seq, payload, reason, attempts)
+    select 'push:http', n, p, 'test', 1 from unnest($1::text[]) with ordinality as d(p, n)`,
+    [['poison', 'one', 'two', 'three', 'four'].map(payload)],
+  )
+  receiver.answer = ({ body }, res) => res.writeHead(body.includes('poison') ? 503 : 200).end()
+  const { stdout, code } = await cli('push', 'retry', '--json')
+  expect(code).toBe(1)
+  expect(JSON.parse(stdout).targets).toEqual([
+    { target: 'push:http', delivered: 4, left: 1, refused: [{ seq: 1, reason: 'answered 503' }], error: null },
+  ])
+  expect((await dead()).map(({ payload: left }) => left)).toEqual([payload('poison')])
+})
 
 test('what is older than the limit is given up; ism push retry says where it cannot deliver, and discard forgets it', async () => {
   await ism.stop()

@@ -202,6 +202,23 @@ describe('a muted room', () => {
     expect(receiver.textsOf(bob)).toEqual(['heard', 'heard again'])
   })
 
+  it('is pushed nothing, either, that still waited for whether they see it when they muted it', async () => {
+    const [alice, bob, carol] = await ism.people('alice', 'bob', 'carol')
+    const [roomId, other] = [await alice.createRoom([bob, carol], 'Tea'), await alice.createRoom([bob], 'Cake')]
+    await pushed(ism)
+    receiver.received.length = 0
+    const stream = await connect(ism, bob)
+    await alice.send(roomId, 'muted')
+    await alice.send(other, 'heard')
+    await gets(carol, 1)
+    stream.close()
+    await disconnected(ism, bob)
+    expect((await bob.post(`/api/rooms/${roomId}/mute`)).status).toBe(200)
+    expect(receiver.textsOf(bob)).toEqual([])
+    await pushed(ism)
+    expect(receiver.textsOf(bob)).toEqual(['heard'])
+  }, 30_000)
+
   it('until a time is muted until then', async () => {
     const [alice, bob] = await ism.people('alice', 'bob')
     const roomId = await alice.createRoom([bob], 'Tea')
@@ -251,6 +268,23 @@ describe('a muted room', () => {
     expectRefusal(await bob.post(path), 'INSUFFICIENT_PERMISSIONS')
   })
 })
+
+test('who is deleted gets none, whether they had no stream or were waited for', async () => {
+  const [alice, bob, carol, dave] = await ism.people('alice', 'bob', 'carol', 'dave')
+  const roomId = await alice.createRoom([bob, carol, dave], 'Tea')
+  const stream = await connect(ism, carol)
+  await alice.send(roomId, 'one')
+  await gets(bob, 2)
+  stream.close()
+  await disconnected(ism, carol)
+  await ism.sql.query('update app_user set deleted_at = now() where id = any($1)', [[bob.id, carol.id]])
+  await alice.send(roomId, 'two')
+  await gets(dave, 3)
+  await pushed(ism)
+  expect(receiver.textsOf(dave)).toEqual(['one', 'two'])
+  expect(receiver.textsOf(bob)).toEqual(['one'])
+  expect(receiver.textsOf(carol)).toEqual([])
+}, 30_000)
 
 test('sending asks the database nothing more, and a page of the log is looked at once for all of its people', async () => {
   const [alice, ...others] = await ism.people('alice', ...Array.from({ length: 50 }, (_, n) => `member ${n}`))

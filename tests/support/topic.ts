@@ -25,7 +25,7 @@ export function kafkaConfig(address: string, overrides: Partial<KafkaConfig> = {
 }
 
 /** As a node's configuration file has it. */
-export function kafkaSections({ brokers, topic, consumerGroup, partitions }: KafkaConfig) {
+export function kafkaSections({ brokers, topic, consumerGroup, partitions, pushTopic }: KafkaConfig) {
   const [host = '', port = ''] = (brokers[0] ?? '').split(':')
   return {
     '': { ism_url: '127.0.0.1', log_level: 'info', use_kafka: true },
@@ -35,6 +35,7 @@ export function kafkaSections({ brokers, topic, consumerGroup, partitions }: Kaf
       topic,
       consumer_group: consumerGroup,
       partition: partitions,
+      ...(pushTopic === undefined ? {} : { push_topic: pushTopic }),
     },
   }
 }
@@ -160,10 +161,15 @@ export class PushTopic {
     return topic
   }
 
+  /** How many records it has now. */
+  async count(): Promise<number> {
+    const offsets = await this.#administer((admin) => admin.fetchTopicOffsets(this.name))
+    return offsets.reduce((sum, { high }) => sum + Number(high), 0)
+  }
+
   /** All that it has now, each partition's in its order. */
   async read(): Promise<PushRecord[]> {
-    const offsets = await this.#administer((admin) => admin.fetchTopicOffsets(this.name))
-    const count = offsets.reduce((sum, { high }) => sum + Number(high), 0)
+    const count = await this.count()
     const groupId = `push-${randomUUID()}`
     const consumer = this.#kafka.consumer({ groupId, maxWaitTimeInMs: 100 })
     const found: PushRecord[] = []

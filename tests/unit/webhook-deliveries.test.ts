@@ -2,12 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Answer } from '../../src/deliveries/answer.ts'
-import {
-  AT_ONCE,
-  createWebhookDeliveries,
-  MAX_REFUSALS,
-  type WebhookDeliveries,
-} from '../../src/webhooks/webhook-deliveries.ts'
+import { MAX_REFUSALS } from '../../src/deliveries/back-off.ts'
+import { AT_ONCE, createWebhookDeliveries, type WebhookDeliveries } from '../../src/webhooks/webhook-deliveries.ts'
 import { eventually } from '../support/eventually.ts'
 import { logEvent } from '../support/log-event.ts'
 
