@@ -248,6 +248,17 @@ describe('a signed request that somebody overheard', () => {
     expect(await eventsOf(first.body.id)).toHaveLength(1)
   })
 
+  it('is refused where the user has become known since, who never gets it', async () => {
+    const late = await ism.person('late')
+    const body = JSON.stringify({ toUsers: [late.id], message: 'before you came' })
+    const headers = signedHeaders(OLD, randomUUID(), body)
+    const first = await post(body, headers)
+    expect(first.body).toMatchObject({ seq: null, unknownUsers: [late.id] })
+    await late.get('/api/rooms')
+    for (const url of nodes) expectRefusal(await post(body, headers, url), 'CONFLICT', /^This very request was taken/)
+    expect(await eventsOf(first.body.id)).toEqual([])
+  })
+
   it('is forgotten when its time has long run out', async () => {
     const body = JSON.stringify({ toUsers: [alice.id], message: 'old' })
     await post(body, signedHeaders(OLD, randomUUID(), body))
