@@ -48,6 +48,8 @@ const NO_ROOM = 3
 
 export function createSendBatches(db: Queryable, observe: BatchObserver, onCommit: (seq: number) => void): SendBatches {
   const batches = createBatches<Send, Sent>({
+    // Whoever wants an order waits for the answer to the first; the others need not fail for it.
+    inOrder: false,
     fitting,
     async run(sends, waitMs) {
       const started = performance.now()
