@@ -26,9 +26,9 @@ const RETRY_MAX_MS = 30_000
 /** A client that was in the group for this long, and then failed, had worked. */
 const WORKED_MS = 60_000
 const STOP_MS = 3_000
-/** What one fetch may bring, and so about what a backlog takes in memory, however long it is. */
-const FETCH_BYTES = 4 * 1024 * 1024
-const PARTITION_BYTES = 1024 * 1024
+/** What one fetch may bring, however long the backlog is: as it is sent, and compressed it may be a hundred times as much. */
+const FETCH_BYTES = 1024 * 1024
+const PARTITION_BYTES = 256 * 1024
 /** What is handed on at once, before the next commit. */
 const CHUNK_RECORDS = 256
 const CHUNK_BYTES = 512 * 1024
