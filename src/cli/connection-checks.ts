@@ -21,7 +21,9 @@ export async function checkConnections(config: Config): Promise<Check[]> {
     ...(messages.provider === 'cassandra' ? [timed('Cassandra', () => checkCassandra(messages))] : []),
     checkObjects(objects),
     ...(redisUrl === undefined ? [] : [timed('Redis', () => checkRedis(redisUrl))]),
-    ...(kafka ? [timed('Kafka', () => checkKafka(kafka))] : []),
+    ...(kafka
+      ? [timed('Kafka', () => checkKafka(kafka)), timed('Kafka dead letters', () => checkDeadLetters(kafka))]
+      : []),
     ...config.webhooks.map((webhook) => timed(`webhook ${webhook.name}`, () => checkWebhook(webhook))),
     ...(kafka && pushTopic ? [timed('Kafka pushes', () => checkPushTopic(kafka, pushTopic))] : []),
     ...(push.http ? [timed('push receiver', () => checkPushReceiver(push.http?.url ?? ''))] : []),
@@ -42,6 +44,14 @@ async function checkRedis(url: string): Promise<string> {
 async function checkKafka(config: KafkaConfig): Promise<string> {
   const kafka = await import('../infra/kafka.ts')
   return await kafka.checkKafka(config)
+}
+
+async function checkDeadLetters(config: KafkaConfig): Promise<string> {
+  const [{ checkMadeTopic }, { deadLetterTopic }] = await Promise.all([
+    import('../infra/kafka.ts'),
+    import('../notifications/dead-letters.ts'),
+  ])
+  return await checkMadeTopic(config, deadLetterTopic(config.topic))
 }
 
 async function checkWebhook({ url, allowPrivate, timeoutMs }: WebhookReceiver): Promise<string> {

@@ -19,7 +19,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  *
  * @param maxBytes 1 MiB unless given
  * @throws AppError UNSUPPORTED_MEDIA_TYPE; PAYLOAD_TOO_LARGE; VALIDATION_ERROR where there is no body, or one that is
- * not JSON, not UTF-8, nested deeper than 32 levels, or has U+0000 or a lone surrogate in any text
+ * not JSON, not UTF-8, nested deeper than 32 levels, has U+0000 or a lone surrogate in any text, or a field __proto__
  */
 export async function readJson(req: IncomingMessage, maxBytes = DEFAULT_MAX_BYTES): Promise<unknown> {
   const body = await readOptionalJson(req, maxBytes)
@@ -87,8 +87,8 @@ function judgeObject(object: Record<string, unknown>, withText: boolean, depth: 
   for (const key in object) {
     if (withText && UNSTORABLE.test(key)) throw unstorable('A field name')
     // JSON.parse makes it an own property, but a later Object.assign would set the prototype with it.
-    if (key === '__proto__') delete object[key]
-    else judge(object[key], key, withText, depth + 1)
+    if (key === '__proto__') throw invalid('A field may not be named __proto__.')
+    judge(object[key], key, withText, depth + 1)
   }
 }
 

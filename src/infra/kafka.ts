@@ -73,9 +73,7 @@ export type TopicStatus = {
 /** @throws Error in an operator's words */
 export async function readTopicStatus(config: KafkaConfig): Promise<TopicStatus> {
   const { topic, consumerGroup } = config
-  const admin = createKafka(config, { retries: 0 }).admin()
-  try {
-    await admin.connect()
+  return withAdmin(config, async (admin) => {
     const newest = await admin.fetchTopicOffsets(topic).catch((error: unknown) => {
       throw kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION' ? new Error(`there is no topic "${topic}"`) : error
     })
@@ -87,11 +85,7 @@ export async function readTopicStatus(config: KafkaConfig): Promise<TopicStatus>
       return Math.max(0, Number(high) - Math.max(offset, Number(low)))
     })
     return { topic, consumerGroup, partitions, lag: lags.reduce((sum, lag) => sum + lag, 0) }
-  } catch (error) {
-    throw new Error(reasonOf(error), { cause: error })
-  } finally {
-    await admin.disconnect().catch(() => {})
-  }
+  })
 }
 
 /** What a working configuration leads to, in one line. @throws Error as `readTopicStatus`, or about partitions */
@@ -108,16 +102,44 @@ export async function checkKafka(config: KafkaConfig): Promise<string> {
  * @throws Error in an operator's words
  */
 export async function checkWrittenTopic(config: KafkaConfig, topic: string): Promise<string> {
+  return withAdmin(config, async (admin) => {
+    const found = await findWrittenTopic(admin, topic)
+    if (found === undefined) throw new Error(`there is no topic "${topic}"`)
+    return found
+  })
+}
+
+/** As `checkWrittenTopic`, of one that ISM makes when it first needs it. @throws Error, too, where it may not */
+export async function checkMadeTopic(config: KafkaConfig, topic: string): Promise<string> {
+  return withAdmin(config, async (admin) => {
+    const found = await findWrittenTopic(admin, topic)
+    if (found !== undefined) return found
+    await admin.createTopics({ topics: [{ topic }], validateOnly: true, waitForLeaders: false }).catch((error) => {
+      throw new Error(`there is no topic "${topic}", and ISM may not make it: ${reasonOf(error)}`, { cause: error })
+    })
+    return `topic "${topic}" is not there yet, and ISM may make it`
+  })
+}
+
+/** @returns `undefined` where it does not exist */
+async function findWrittenTopic(admin: kafkajs.Admin, topic: string): Promise<string | undefined> {
+  const metadata = await admin.fetchTopicMetadata({ topics: [topic] }).catch((error: unknown) => {
+    if (kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined
+    throw error
+  })
+  if (!metadata) return undefined
+  const partitions = metadata.topics[0]?.partitions ?? []
+  const headless = partitions.filter(({ leader }) => leader < 0)
+  if (headless.length > 0) throw new Error(`${headless.length} partitions of the topic "${topic}" have no leader`)
+  return `topic "${topic}" has ${partitions.length} ${partitions.length === 1 ? 'partition' : 'partitions'}`
+}
+
+async function withAdmin<T>(config: KafkaConfig, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
   const admin = createKafka(config, { retries: 0 }).admin()
   try {
     await admin.connect()
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-    const partitions = topics[0]?.partitions ?? []
-    const headless = partitions.filter(({ leader }) => leader < 0)
-    if (headless.length > 0) throw new Error(`${headless.length} partitions of the topic "${topic}" have no leader`)
-    return `topic "${topic}" has ${partitions.length} ${partitions.length === 1 ? 'partition' : 'partitions'}`
+    return await work(admin)
   } catch (error) {
-    if (kafkaErrorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') throw new Error(`there is no topic "${topic}"`)
     throw new Error(reasonOf(error), { cause: error })
   } finally {
     await admin.disconnect().catch(() => {})
@@ -128,6 +150,8 @@ export async function checkWrittenTopic(config: KafkaConfig, topic: string): Pro
 export function kafkaErrorType(error: unknown): string | undefined {
   for (let each = error; each instanceof Error; each = each.cause) {
     if ('type' in each && typeof each.type === 'string') return each.type
+    // That of several topics, of which ISM never names more than one.
+    if ('errors' in each && Array.isArray(each.errors)) return kafkaErrorType(each.errors[0])
   }
   return undefined
 }

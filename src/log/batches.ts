@@ -2,6 +2,11 @@
 import { errorCode } from '../infra/postgres.ts'
 
 export type BatchWork<Item, Result> = {
+  /**
+   * Whether nothing may overtake what was added before it, and failed for a reason that may pass. Then all that waits
+   * fails with it, and whoever adds it again adds all of it.
+   */
+  inOrder: boolean
   /** How many of the oldest fit into one batch; at least one. */
   fitting(waiting: Iterable<Item>): number
   /**
@@ -36,11 +41,15 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
   async function drain(): Promise<void> {
     // One turn of the event loop, so that what arrives in the same turn shares the first batch.
     await new Promise((resolve) => setImmediate(resolve))
-    while (waiting.length > 0) await runBatch(waiting.splice(0, work.fitting(items())))
+    while (waiting.length > 0) {
+      const failure = await runBatch(waiting.splice(0, work.fitting(items())))
+      if (failure !== undefined && work.inOrder) rejectAll(waiting.splice(0), failure)
+    }
     running = undefined
   }
 
-  async function runBatch(batch: Waiting<Item, Result>[]): Promise<void> {
+  /** @returns why it failed, where that may pass */
+  async function runBatch(batch: Waiting<Item, Result>[]): Promise<unknown> {
     const started = performance.now()
     try {
       const items = batch.map(({ item }) => item)
@@ -50,16 +59,21 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
         if (result instanceof Error) reject(result)
         else resolve(result as Result)
       }
+      return undefined
     } catch (error) {
-      if (batch.length > 1 && isDataError(error)) {
-        // The data of one failed the statement for all: halve until only that one fails.
-        const half = batch.length >> 1
-        await runBatch(batch.slice(0, half))
-        await runBatch(batch.slice(half))
-      } else {
-        for (const { reject } of batch) reject(error)
-      }
+      if (batch.length > 1 && isDataError(error)) return await runHalves(batch)
+      rejectAll(batch, error)
+      return isDataError(error) ? undefined : error
     }
+  }
+
+  /** The data of one failed the statement for all: halved until only that one fails. */
+  async function runHalves(batch: Waiting<Item, Result>[]): Promise<unknown> {
+    const half = batch.length >> 1
+    const failure = await runBatch(batch.slice(0, half))
+    if (failure === undefined || !work.inOrder) return (await runBatch(batch.slice(half))) ?? failure
+    rejectAll(batch.slice(half), failure)
+    return failure
   }
 
   return {
@@ -74,6 +88,10 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
     },
     idle: async () => running,
   }
+}
+
+function rejectAll(batch: { reject: (error: unknown) => void }[], error: unknown): void {
+  for (const { reject } of batch) reject(error)
 }
 
 /** Data exceptions, integrity violations and program limits: SQLSTATE classes 22, 23 and 54. */

@@ -53,6 +53,8 @@ export function createSendBatches(
   onCommit: (events: LogEvent[]) => void,
 ): SendBatches {
   const batches = createBatches<Send, Sent>({
+    // Whoever wants an order waits for the answer to the first; the others need not fail for it.
+    inOrder: false,
     fitting,
     async run(sends, waitMs) {
       const started = performance.now()

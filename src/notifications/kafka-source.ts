@@ -1,8 +1,10 @@
-/** Reads notifications from a topic as one of its consumer group, and puts what cannot be used into `<topic>.dead`. */
+/** Reads notifications from a topic as one of its consumer group, and has what cannot be used put aside. */
 import { setTimeout as delay } from 'node:timers/promises'
-import kafkajs from 'kafkajs'
+import type kafkajs from 'kafkajs'
 import type { KafkaConfig } from '../config/config.ts'
-import { createKafka, kafkaErrorType, reasonOf } from '../infra/kafka.ts'
+import { createKafka, reasonOf } from '../infra/kafka.ts'
+import { registerKafkaCodecs } from '../infra/kafka-codecs.ts'
+import { DeadLetters, deadLetterTopic, type KafkaRecord } from './dead-letters.ts'
 import { partitionAssigner } from './kafka-assigner.ts'
 import type { RecordHandler, RecordSource, Rejection, SourceRecord } from './record-source.ts'
 
@@ -21,17 +23,18 @@ const HEARTBEAT_MS = 1_500
 const CONTACT_MS = 6_000
 const RETRY_MIN_MS = 1_000
 const RETRY_MAX_MS = 30_000
+/** A client that was in the group for this long, and then failed, had worked. */
+const WORKED_MS = 60_000
 const STOP_MS = 3_000
-/** What one fetch may bring, and so about what a backlog takes in memory, however long it is. */
-const FETCH_BYTES = 4 * 1024 * 1024
-const PARTITION_BYTES = 1024 * 1024
+/** What one fetch may bring, however long the backlog is: as it is sent, and compressed it may be a hundred times as much. */
+const FETCH_BYTES = 1024 * 1024
+const PARTITION_BYTES = 256 * 1024
 /** What is handed on at once, before the next commit. */
 const CHUNK_RECORDS = 256
 const CHUNK_BYTES = 512 * 1024
 
-type KafkaRecord = SourceRecord & { key: Buffer | null; headers: kafkajs.IHeaders | undefined }
-
 export function createKafkaSource(config: KafkaConfig, observe: KafkaObserver): RecordSource {
+  registerKafkaCodecs()
   return new KafkaSource(config, observe)
 }
 
@@ -41,6 +44,11 @@ class KafkaSource implements RecordSource {
   readonly #stop = new AbortController()
   readonly #whenStopped: Promise<void>
   #lastContact = Number.NEGATIVE_INFINITY
+  #joinedAt: number | undefined
+  /** Being in the group is not enough: what is fetched may be what cannot be read. */
+  #isReading = false
+  /** Partitions whose records cannot be put aside, and how long each waited last. */
+  readonly #waiting = new Map<number, number>()
   #retryMs = RETRY_MIN_MS
   #running: Promise<void> | undefined
 
@@ -58,6 +66,8 @@ class KafkaSource implements RecordSource {
 
   async check(): Promise<void> {
     if (performance.now() - this.#lastContact > CONTACT_MS) throw new Error('Kafka does not answer.')
+    if (!this.#isReading) throw new Error('Nothing is read.')
+    if (this.#waiting.size > 0) throw new Error(`Partitions wait: ${[...this.#waiting.keys()].join(', ')}.`)
   }
 
   async stop(): Promise<void> {
@@ -76,6 +86,9 @@ class KafkaSource implements RecordSource {
         await this.#consume(handle)
       } catch (error) {
         this.#lastContact = Number.NEGATIVE_INFINITY
+        this.#isReading = false
+        if (this.#joinedAt !== undefined && performance.now() - this.#joinedAt > WORKED_MS) this.#retryMs = RETRY_MIN_MS
+        this.#joinedAt = undefined
         this.#observe.kafkaFailed(reasonOf(error))
         // Spread, so that the nodes do not all come back at once.
         await this.#pause(this.#retryMs * (0.5 + Math.random()))
@@ -100,15 +113,20 @@ class KafkaSource implements RecordSource {
       allowAutoTopicCreation: false,
       retry: { retries: 3, restartOnFailure: async () => false },
     })
-    const deadLetters = new DeadLetters(kafka, `${topic}.dead`, this.#observe)
+    const deadLetters = new DeadLetters(kafka, deadLetterTopic(topic), this.#observe)
     const crashed = new Promise<never>((_, reject) => {
       consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
     })
     crashed.catch(() => {})
     consumer.on(consumer.events.HEARTBEAT, () => this.#contact())
+    // Once what came is decompressed, too.
+    consumer.on(consumer.events.FETCH, () => {
+      this.#isReading = true
+    })
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       this.#contact()
-      this.#retryMs = RETRY_MIN_MS
+      this.#joinedAt ??= performance.now()
+      this.#waiting.clear()
       this.#observe.kafkaJoined(payload.memberAssignment[topic] ?? [])
     })
     try {
@@ -131,10 +149,12 @@ class KafkaSource implements RecordSource {
       payload
     for (const chunk of chunksOf(batch)) {
       if (!isRunning() || isStale() || this.#stopped) return
-      await beating(heartbeat, async () => deadLetters.put(await this.#handled(chunk, handle)))
+      const rejections = await beating(heartbeat, () => this.#handled(chunk, handle))
+      if (!(await beating(heartbeat, () => this.#putAside(rejections, payload, deadLetters)))) return
       const last = chunk.at(-1)?.offset ?? ''
       resolveOffset(last)
       await commitOffsetsIfNecessary(uncommittedOffsets())
+      this.#retryMs = RETRY_MIN_MS
       this.#observe.kafkaLag(batch.partition, Number(batch.highWatermark) - Number(last) - 1)
       await heartbeat()
     }
@@ -151,6 +171,26 @@ class KafkaSource implements RecordSource {
         await this.#pause(wait)
         if (this.#stopped) throw error
       }
+    }
+  }
+
+  /** @returns false where it may work later: until then the partition waits, and the others go on. */
+  async #putAside(
+    rejections: Rejection<KafkaRecord>[],
+    { batch: { partition }, pause }: kafkajs.EachBatchPayload,
+    deadLetters: DeadLetters,
+  ): Promise<boolean> {
+    try {
+      await deadLetters.put(rejections)
+      this.#waiting.delete(partition)
+      return true
+    } catch (error) {
+      const wait = Math.min((this.#waiting.get(partition) ?? RETRY_MIN_MS / 2) * 2, RETRY_MAX_MS)
+      this.#waiting.set(partition, wait)
+      this.#observe.kafkaFailed(`partition ${partition} waits, since a record cannot be put aside: ${reasonOf(error)}`)
+      const resume = pause()
+      void this.#pause(wait).then(resume)
+      return false
     }
   }
 
@@ -187,84 +227,3 @@ async function beating<T>(heartbeat: () => Promise<void>, work: () => Promise<T>
     clearInterval(timer)
   }
 }
-
-/** Where waiting does not help: the record stays where it was, and the log of ISM says so. */
-const HOPELESS = new Set([
-  'MESSAGE_TOO_LARGE',
-  'RECORD_LIST_TOO_LARGE',
-  'INVALID_RECORD',
-  'INVALID_TOPIC_EXCEPTION',
-  'TOPIC_AUTHORIZATION_FAILED',
-  'CLUSTER_AUTHORIZATION_FAILED',
-  'UNKNOWN_TOPIC_OR_PARTITION',
-])
-
-/** Connected when the first record comes; most topics never have one. */
-class DeadLetters {
-  readonly #kafka: kafkajs.Kafka
-  readonly #topic: string
-  readonly #observe: KafkaObserver
-  #producer: Promise<kafkajs.Producer> | undefined
-
-  constructor(kafka: kafkajs.Kafka, topic: string, observe: KafkaObserver) {
-    this.#kafka = kafka
-    this.#topic = topic
-    this.#observe = observe
-  }
-
-  /** @throws Error where it may work later */
-  async put(rejections: Rejection<KafkaRecord>[]): Promise<void> {
-    if (rejections.length === 0) return
-    this.#producer ??= this.#connect()
-    const producer = await this.#producer.catch((error: unknown) => {
-      this.#producer = undefined
-      throw error
-    })
-    try {
-      await this.#send(producer, rejections)
-    } catch (error) {
-      if (!isHopeless(error)) throw error
-      if (rejections.length === 1) this.#lose(rejections, error)
-      else for (const rejection of rejections) await this.put([rejection])
-    }
-  }
-
-  async close(): Promise<void> {
-    await (await this.#producer?.catch(() => undefined))?.disconnect()
-  }
-
-  async #connect(): Promise<kafkajs.Producer> {
-    const admin = this.#kafka.admin()
-    await admin.connect()
-    // Where ISM may not make it, or brokers do at the first record, it has to be there or comes by itself.
-    await admin.createTopics({ topics: [{ topic: this.#topic }] }).catch(() => {})
-    await admin.disconnect()
-    const producer = this.#kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
-    await producer.connect()
-    return producer
-  }
-
-  async #send(producer: kafkajs.Producer, rejections: Rejection<KafkaRecord>[]): Promise<void> {
-    const messages = rejections.map(({ record: { key, value, headers, topic, partition, offset }, reason }) => ({
-      key,
-      value,
-      headers: {
-        ...headers,
-        'ism-reason': reason,
-        'ism-topic': topic,
-        'ism-partition': String(partition),
-        'ism-offset': offset,
-      },
-    }))
-    await producer.send({ topic: this.#topic, acks: -1, messages })
-  }
-
-  #lose(rejections: Rejection<KafkaRecord>[], error: unknown): void {
-    for (const { record } of rejections) {
-      const { topic, partition, offset, timestamp } = record
-      this.#observe.deadLetterLost({ topic, partition, offset, timestamp }, reasonOf(error))
-    }
-  }
-}
-
-const isHopeless = (error: unknown) => HOPELESS.has(kafkaErrorType(error) ?? '')

@@ -29,8 +29,12 @@ export interface NotificationLog {
 const MAX_RECIPIENTS = 20_000
 const MAX_NOTIFICATIONS = 512
 const MAX_BYTES = 1024 * 1024
-/** From Kafka and by webhook together; each may be as large as notifications get. */
+/** From Kafka and by webhook together. */
 const MAX_WAITING = 500
+/** What all that wait may take in memory, about; at the least each may be as large as notifications get. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024
+/** A recipient's id, as it waits. */
+const RECIPIENT_BYTES = 64
 
 type Outcome = { n: number; status: number; seq: number | null; served: number; unknown: string[] }
 
@@ -38,7 +42,10 @@ const APPENDED_BEFORE = 1
 const ANOTHER_NOTIFICATION = 2
 
 export function createNotificationLog(db: Queryable, onCommit: (seq: number) => void = () => {}): NotificationLog {
+  let waitingBytes = 0
   const batches = createBatches<Notification, Accepted>({
+    // Records of one partition of Kafka are not to overtake each other.
+    inOrder: true,
     fitting,
     async run(notifications) {
       const outcomes = await appendNotifications(db, notifications)
@@ -50,9 +57,14 @@ export function createNotificationLog(db: Queryable, onCommit: (seq: number) => 
   })
   return {
     append(notification) {
-      if (batches.waiting >= MAX_WAITING)
+      // Once there is too much, all that comes is refused: what is smaller would overtake the rest.
+      if (batches.waiting >= MAX_WAITING || waitingBytes >= MAX_WAITING_BYTES)
         return Promise.reject(unavailable('Too many notifications are waiting to be stored.'))
-      return batches.add(notification)
+      const bytes = notification.message.length + notification.toUsers.length * RECIPIENT_BYTES
+      waitingBytes += bytes
+      return batches.add(notification).finally(() => {
+        waitingBytes -= bytes
+      })
     },
     idle: () => batches.idle(),
   }

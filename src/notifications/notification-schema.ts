@@ -22,9 +22,11 @@ export const NOTIFICATION_SCHEMA = {
       minItems: 1,
       maxItems: MAX_USERS,
       description:
-        'The users it is for. Duplicates count once; users that ISM does not know are reported, the others served.',
+        'The users it is for. One who is named twice gets it once; users that ISM does not know are reported, the others served.',
     },
-    message: { description: `Any JSON, at most ${MAX_MESSAGE_BYTES} bytes of it.` },
+    message: {
+      description: `Any JSON, at most ${MAX_MESSAGE_BYTES} bytes of it, without numbers beyond ±(2^53 - 1) and fields named __proto__.`,
+    },
     createdAt: {
       anyOf: [{ type: 'string', format: 'date-time' }, { type: 'null' }],
       description: "When it came about, by the sender's clock; users see it as `sentAt`.",
@@ -55,9 +57,22 @@ export function parseMessage(bytes: Buffer): string {
 }
 
 function messageJson(message: unknown): string {
+  const path = largeNumberIn(message, 'message')
+  if (path) throw invalid(`${path.slice(0, 200)}: must be between ±${Number.MAX_SAFE_INTEGER}; send it as a text`)
   const json = JSON.stringify(message)
   if (Buffer.byteLength(json) > MAX_MESSAGE_BYTES) throw tooLarge('message:', MAX_MESSAGE_BYTES)
   return json
+}
+
+/** Where there is a number that may have been another one as it was written: from here on a double is exact no more. */
+function largeNumberIn(value: unknown, path: string): string | undefined {
+  if (typeof value === 'number') return Math.abs(value) > Number.MAX_SAFE_INTEGER ? path : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [name, each] of Object.entries(value)) {
+    const found = largeNumberIn(each, `${path}.${name}`)
+    if (found) return found
+  }
+  return undefined
 }
 
 const tooLarge = (what: string, bytes: number) =>

@@ -1,6 +1,13 @@
 /** SQL over received_request: signed requests that were taken, for as long as their signature is good. */
 import type { Queryable } from '../infra/postgres.ts'
 
+export async function wasReceived(db: Queryable, digest: Buffer): Promise<boolean> {
+  const rows = await db.query('notifications.was-received', 'select 1 from received_request where digest = $1', [
+    digest,
+  ])
+  return rows.length > 0
+}
+
 /** @returns false where the very same request was taken before */
 export async function isNewRequest(db: Queryable, digest: Buffer): Promise<boolean> {
   const rows = await db.query(

@@ -12,7 +12,7 @@ import { parseUuid } from '../shared/ids.ts'
 import { derivedId, MAX_NOTIFICATION_BYTES } from './notification.ts'
 import type { NotificationLog } from './notification-log.ts'
 import { parseNotification } from './notification-schema.ts'
-import { isNewRequest } from './received-requests.ts'
+import { isNewRequest, wasReceived } from './received-requests.ts'
 import { hasServiceRole, type ServiceRole } from './service-role.ts'
 import { isSigned, type SignedRequest, verifySignature } from './webhook-signature.ts'
 
@@ -31,13 +31,14 @@ export function webhookHandler(
     const signed = isByToken ? undefined : requireSignature(ctx, body, secrets)
     refuseOtherThanJson(ctx.req)
     const notification = parseNotification(body)
+    // Before: what had no event for want of a known user would have one now.
+    if (signed && (await wasReceived(db, signed.digest))) throw replayed()
     const { id, seq, recipients, unknownUsers } = await log.append({
       ...notification,
       id: notification.id ?? (signed ? idOf(signed) : v7()),
     })
     // Afterwards, so that a request that failed may come again as it was.
-    if (signed && !(await isNewRequest(db, signed.digest)))
-      throw conflict('This very request was taken before. An attempt of its own has a webhook-timestamp of its own.')
+    if (signed && !(await isNewRequest(db, signed.digest))) throw replayed()
     respondJson(ctx, JSON.stringify({ id, seq, recipients, unknownUsers }))
   }
 }
@@ -58,6 +59,9 @@ function requireSignature(ctx: RouteContext, body: Buffer, secrets: readonly str
 function idOf({ webhookId }: SignedRequest): string {
   return parseUuid(webhookId) ?? derivedId('webhook', webhookId)
 }
+
+const replayed = () =>
+  conflict('This very request was taken before. An attempt of its own has a webhook-timestamp of its own.')
 
 const unauthenticated = () =>
   new AppError('UNAUTHENTICATED', 'A valid signature, or a token with the service role, is required.')

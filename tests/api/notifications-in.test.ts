@@ -113,6 +113,37 @@ describe('what people get', () => {
     expect(body.find((event: { seq: number }) => event.seq === seq)).toMatchObject({ message, sentAt: null })
   })
 
+  it.each(['9007199254740991', '-9007199254740991', '0.1', '1.5e-7', '1e15', '-0.25'])(
+    'a number as it was written, which a double holds: %s',
+    async (number) => {
+      const body = `{"toUsers":["${bob.id}"],"message":{"number":${number}}}`
+      const answer = await post(body, signedHeaders(NEW, randomUUID(), body))
+      const { rows } = await ism.sql.query('select body from event where message_id = $1', [answer.body.id])
+      expect(JSON.parse(rows[0].body).message).toEqual({ number: Number(number) })
+    },
+  )
+
+  it.each([
+    ['12345678901234567890', '{"order":{"id":NUMBER}}', 'message.order.id'],
+    ['9007199254740993', '[0,[NUMBER]]', 'message.1.0'],
+    ['9007199254740992', 'NUMBER', 'message'],
+    ['-9007199254740993', '{"a":NUMBER}', 'message.a'],
+    ['1e400', '{"a":NUMBER}', 'message.a'],
+  ])('is refused where a number would be another one: %s in %s', async (number, message, path) => {
+    const body = `{"toUsers":["${bob.id}"],"message":${message.replace('NUMBER', number)}}`
+    expectRefusal(
+      await post(body, signedHeaders(NEW, randomUUID(), body)),
+      'VALIDATION_ERROR',
+      `${path}: must be between ±9007199254740991; send it as a text`,
+    )
+  })
+
+  it('is refused where a field of it would be dropped', async () => {
+    const body = `{"toUsers":["${bob.id}"],"message":{"a":{"__proto__":{"b":1}}}}`
+    const answer = await post(body, signedHeaders(NEW, randomUUID(), body))
+    expectRefusal(answer, 'VALIDATION_ERROR', 'A field may not be named __proto__.')
+  })
+
   it('goes to the users that ISM knows, and names the others', async () => {
     const [stranger, gone] = [randomUUID(), (await ism.people('gone'))[0]]
     await ism.sql.query('update app_user set deleted_at = now() where id = $1', [gone.id])
@@ -135,6 +166,11 @@ describe('what people get', () => {
     expect(answer).toMatchObject({ recipients: 1, unknownUsers: users })
     expectRefusal(
       await notify({ toUsers: [...users, alice.id, bob.id], message: 1 }),
+      'VALIDATION_ERROR',
+      'toUsers: must NOT have more than 10000 items',
+    )
+    expectRefusal(
+      await notify({ toUsers: [...users, bob.id, bob.id], message: 1 }),
       'VALIDATION_ERROR',
       'toUsers: must NOT have more than 10000 items',
     )
@@ -210,6 +246,17 @@ describe('a signed request that somebody overheard', () => {
     expect(first.status).toBe(200)
     for (const url of nodes) expectRefusal(await post(body, headers, url), 'CONFLICT', /^This very request was taken/)
     expect(await eventsOf(first.body.id)).toHaveLength(1)
+  })
+
+  it('is refused where the user has become known since, who never gets it', async () => {
+    const late = await ism.person('late')
+    const body = JSON.stringify({ toUsers: [late.id], message: 'before you came' })
+    const headers = signedHeaders(OLD, randomUUID(), body)
+    const first = await post(body, headers)
+    expect(first.body).toMatchObject({ seq: null, unknownUsers: [late.id] })
+    await late.get('/api/rooms')
+    for (const url of nodes) expectRefusal(await post(body, headers, url), 'CONFLICT', /^This very request was taken/)
+    expect(await eventsOf(first.body.id)).toEqual([])
   })
 
   it('is forgotten when its time has long run out', async () => {

@@ -173,6 +173,12 @@ describe('is refused', () => {
       'The message may not contain U+0000 or a lone surrogate.',
     ],
     [
+      'a number that would become another one',
+      [...to, '--message', '{"id":9007199254740993}'],
+      'message.id: must be between ±9007199254740991; send it as a text',
+    ],
+    ['a field that would be dropped', [...to, '--message', '{"__proto__":1}'], 'A field may not be named __proto__.'],
+    [
       'a message that is too long',
       [...to, '--message', JSON.stringify('x'.repeat(64 * 1024))],
       'message: may have at most 65536 bytes of JSON.',

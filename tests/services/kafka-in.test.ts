@@ -95,6 +95,7 @@ describeWith(['ISM_TEST_KAFKA'], 'notifications from Kafka', ({ ISM_TEST_KAFKA: 
         [{ toUsers: ['bob'], message: 1 }, /^toUsers\.0/],
         [ok('x'.repeat(70_000)), /^message: may have at most 65536/],
         [ok('other', { id: used }), /used for another notification/],
+        [`{"toUsers":["${bob.id}"],"message":[9007199254740993]}`, /^message\.0: must be between/],
         ['['.repeat(5_000), /not valid JSON/],
       ]
       await topic.write([ok('one', { id: used })], 0, 'key')

@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 
 export type LogLock = {
-  /** Resolves when somebody waits for the lock. */
-  isWaitedFor(): Promise<void>
+  /** Resolves when so many wait for the lock, one unless given. */
+  isWaitedFor(waiting?: number): Promise<void>
   release(): Promise<void>
 }
 
@@ -15,13 +15,13 @@ export async function holdLogLock(config: pg.ClientConfig): Promise<LogLock> {
   await client.query('begin')
   await client.query('select lock_log()')
   return {
-    async isWaitedFor() {
+    async isWaitedFor(waiting = 1) {
       for (;;) {
         const { rowCount } = await client.query(
           `select from pg_locks where locktype = 'advisory' and objid = 5403 and not granted
           and database = (select oid from pg_database where datname = current_database())`,
         )
-        if (rowCount) return
+        if ((rowCount ?? 0) >= waiting) return
         await delay(5)
       }
     },

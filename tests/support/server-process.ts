@@ -21,6 +21,11 @@ export class ServerProcess {
     this.#startCommand = startCommand
   }
 
+  /** The program and its parameters. */
+  async commandLine(): Promise<string[]> {
+    return (await readFile(`/proc/${await this.#pid()}/cmdline`, 'utf8')).split('\0').slice(0, -1)
+  }
+
   async freeze(): Promise<void> {
     freeze(await this.#pid())
   }

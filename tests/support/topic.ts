@@ -51,26 +51,48 @@ export class Topic {
     this.#producer = producer
   }
 
-  static async create(config: KafkaConfig, partitions = 1): Promise<Topic> {
+  /** @param settings the topic's own, such as `compression.type` */
+  static async create(config: KafkaConfig, partitions = 1, settings: Record<string, string> = {}): Promise<Topic> {
     const kafka = createKafka(config, { retries: 8 })
     const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
     await producer.connect()
     const topic = new Topic(config, kafka, producer)
-    await topic.#administer((admin) =>
-      admin.createTopics({ topics: [{ topic: config.topic, numPartitions: partitions }], waitForLeaders: true }),
-    )
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+    const wanted = { topic: config.topic, numPartitions: partitions, configEntries }
+    await topic.#administer((admin) => admin.createTopics({ topics: [wanted], waitForLeaders: true }))
     return topic
   }
 
   /** Texts as they are, everything else as JSON. @returns the offsets of the first, by partition */
-  async write(values: unknown[], partition?: number, key: string | null = null): Promise<void> {
+  async write(
+    values: unknown[],
+    partition?: number,
+    key: string | null = null,
+    compression = kafkajs.CompressionTypes.None,
+  ): Promise<void> {
     const messages = values.map((value) => ({
       key,
       value: typeof value === 'string' || value === null || Buffer.isBuffer(value) ? value : JSON.stringify(value),
       ...(partition === undefined ? {} : { partition }),
     }))
     for (let from = 0; from < messages.length; from += 1_000)
-      await this.#producer.send({ topic: this.config.topic, acks: -1, messages: messages.slice(from, from + 1_000) })
+      await this.#producer.send({
+        topic: this.config.topic,
+        acks: -1,
+        compression,
+        messages: messages.slice(from, from + 1_000),
+      })
+  }
+
+  /** The records of the partition before this offset are gone. */
+  async trim(partition: number, offset: number): Promise<void> {
+    const { topic } = this.config
+    const partitions = [{ partition, offset: String(offset) }]
+    await this.#administer(async (admin) => {
+      // So that the client knows the leaders.
+      await admin.fetchTopicOffsets(topic)
+      await admin.deleteTopicRecords({ topic, partitions })
+    })
   }
 
   /** How many records the group has not committed. */
