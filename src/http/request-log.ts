@@ -23,11 +23,12 @@ const REQUEST_ID = /^[\w.:+/=-]{1,128}$/
 export function logRequests(logger: Logger, observe: RequestObserver): Middleware<State> {
   // None of its fields is a secret, and looking for some costs as much as writing the line.
   const lines = logger.child({}, { redact: [] })
-  const report = ({ route, started, ...request }: Finished): void => {
-    const milliseconds = performance.now() - started
-    observe.requestFinished(request.method, route, request.status, milliseconds)
-    if (lines.isLevelEnabled('info'))
-      lines.info({ ...request, milliseconds: Math.round(milliseconds * 10) / 10 }, 'request')
+  const report = ({ requestId, method, route, path, status, userId, started }: Finished): void => {
+    const elapsed = performance.now() - started
+    observe.requestFinished(method, route, status, elapsed)
+    if (!lines.isLevelEnabled('info')) return
+    const milliseconds = Math.round(elapsed * 10) / 10
+    lines.info({ requestId, method, path, status, userId, milliseconds }, 'request')
   }
   return async (ctx, next) => {
     const started = performance.now()
@@ -36,7 +37,8 @@ export function logRequests(logger: Logger, observe: RequestObserver): Middlewar
     ctx.state.requestId = requestId
     ctx.set('X-Request-Id', requestId)
     const finish = () => report(finished(ctx, started))
-    ctx.res.once('close', finish)
+    // The response's only listener for it: with two of them the requests of a connection were kept in memory as a chain.
+    ctx.res.on('close', finish)
     ctx.state.finishLater = () => {
       ctx.res.off('close', finish)
       return later(report, finished(ctx, started))

@@ -1,5 +1,5 @@
 /** The HTTP server: the order of its middleware, its listener, and how it ends. */
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import cors from '@koa/cors'
 import type Router from '@koa/router'
@@ -59,12 +59,25 @@ function allowedMethods(router: Router<State>, path: string): string[] {
 
 /** @throws Error where the address is taken or not this machine's */
 export async function listen(koa: Koa<State>, host: string, port: number): Promise<HttpServer> {
+  let isEnding = false
+  /** Says, once the server ends, that its connection ends too, so that nobody asks again on it. */
+  class Response extends ServerResponse {
+    override writeHead(status: number, ...more: unknown[]): this {
+      if (isEnding) this.shouldKeepAlive = false
+      return super.writeHead(status, ...(more as []))
+    }
+  }
   const server = createServer(
-    { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: 60_000, maxHeaderSize: MAX_HEADER_BYTES },
+    {
+      keepAliveTimeout: 65_000,
+      headersTimeout: 20_000,
+      requestTimeout: 60_000,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      ServerResponse: Response,
+    },
     koa.callback(),
   )
   server.on('clientError', refuseBroken)
-  const endKeepAlive = watchKeepAlive(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port, backlog: 4_096 }, () => {
@@ -76,24 +89,9 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
   return {
     address: { host, port: address.port },
     close: (deadlineMs) => {
-      endKeepAlive()
+      isEnding = true
       return close(server, deadlineMs)
     },
-  }
-}
-
-/** @returns what makes every answer from then on say that its connection ends, so that nobody asks again on it */
-function watchKeepAlive(server: Server): () => void {
-  const unanswered = new Set<ServerResponse>()
-  let ending = false
-  server.prependListener('request', (_, response: ServerResponse) => {
-    if (ending) response.shouldKeepAlive = false
-    unanswered.add(response)
-    response.once('close', () => unanswered.delete(response))
-  })
-  return () => {
-    ending = true
-    for (const response of unanswered) response.shouldKeepAlive = false
   }
 }
 
