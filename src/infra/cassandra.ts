@@ -21,6 +21,8 @@ const WRITE_TIMEOUT_MS = 5_000
 const SPECULATIVE_READ_MS = 200
 /** How long a failed attempt to connect answers for all that come meanwhile. */
 const CONNECT_AGAIN_MS = 1_000
+/** As long as a cluster may take to start again at the addresses that it had. */
+const PATIENCE_MS = 60_000
 const HEARTBEAT_MS = 10_000
 const RECONNECT_MS = 1_000
 const AGREEMENT_SECONDS = 30
@@ -94,47 +96,45 @@ function sslOptions({ tls }: CassandraConfig) {
   }
 }
 
-type Host = { address: string; shutdown(waitForPending: boolean): Promise<void> }
-
 type ControlConnection = {
-  hosts: { values(): Host[]; get(address: string): Host | undefined }
+  connection: unknown
+  _borrowAConnection(hosts: unknown): unknown
   _refreshControlConnection(hosts: unknown): Promise<void>
-  _setHealthListeners?: () => void
 }
 
 /**
- * cassandra-driver 4.10.0: where no node is left it begins anew with the contact points, as at its start. That leaves
- * behind each node's old pool, which connects again too, for ever; and it listens twice to the one connection that it has,
- * so that twice as many begin to reconnect when that one breaks, and one resets what another uses, which is an unhandled
- * rejection. So the old pools are closed, and what `_refresh` adds once all is well is the only listener.
+ * cassandra-driver 4.10.0: where no node is left, it begins anew with the contact points, as at its start. That puts new
+ * objects in the place of its nodes while others go on using the old ones, whose pools connect again too, for ever; and it
+ * listens twice to the one connection that it has, so that twice as many begin to reconnect when that one breaks, and one
+ * resets what another uses, which is an unhandled rejection. The nodes' own pools reconnect: waiting for one of them is
+ * enough, and where the nodes have moved, `Cassandra` makes a new client.
  */
 function reconnectOnce(): void {
   const { prototype } = createRequire(import.meta.url)('cassandra-driver/lib/control-connection') as {
     prototype: ControlConnection
   }
-  const refreshControlConnection = prototype._refreshControlConnection
   prototype._refreshControlConnection = async function (this: ControlConnection, hosts: unknown) {
-    const before = this.hosts.values()
-    this._setHealthListeners = () => {}
-    try {
-      await refreshControlConnection.call(this, hosts)
-    } finally {
-      delete this._setHealthListeners
-      for (const host of before) if (this.hosts.get(host.address) !== host) host.shutdown(false).catch(() => {})
-    }
+    this.connection = this._borrowAConnection(hosts)
   }
 }
 
-/** A connection to the cluster that is made at its first use and, where that failed, at a later one. */
+/**
+ * A connection to the cluster that is made at its first use and, where that failed, at a later one; and made anew where
+ * nothing was answered for long.
+ */
 export class Cassandra {
   readonly #open: () => Promise<cassandra.Client>
+  readonly #patienceMs: number
   #client: Promise<cassandra.Client> | undefined
   #closed = false
   #interruptions = 0
+  /** The first failure since something was answered. */
+  #failingSince: number | undefined
 
   /** @param open connects a client; whatever it rejects with, it may be asked again */
-  constructor(open: () => Promise<cassandra.Client>) {
+  constructor(open: () => Promise<cassandra.Client>, patienceMs = PATIENCE_MS) {
     this.#open = open
+    this.#patienceMs = patienceMs
   }
 
   /** @throws what `open` rejected with */
@@ -159,13 +159,12 @@ export class Cassandra {
 
   /** @throws AppError SERVICE_UNAVAILABLE */
   async read(query: string, params: unknown[]): Promise<Row[]> {
-    return await answering(async () => (await (await this.connect()).execute(query, params)).rows)
+    return await this.#answering(async (client) => (await client.execute(query, params)).rows)
   }
 
   /** Several statements must be of one partition. @throws AppError SERVICE_UNAVAILABLE */
   async write(statements: Statement[]): Promise<void> {
-    await answering(async () => {
-      const client = await this.connect()
+    await this.#answering(async (client) => {
       const [one, ...more] = statements
       if (!one) return
       if (more.length === 0) await client.execute(one.query, one.params, { executionProfile: 'write' })
@@ -176,8 +175,8 @@ export class Cassandra {
   /** Whether the keyspace has it. @throws AppError SERVICE_UNAVAILABLE */
   async hasTable(name: string): Promise<boolean> {
     const query = 'select table_name from system_schema.tables where keyspace_name = ? and table_name = ?'
-    const { keyspace } = await answering(() => this.connect())
-    return (await this.read(query, [keyspace, name])).length > 0
+    const find = async (client: cassandra.Client) => await client.execute(query, [client.keyspace, name])
+    return (await this.#answering(find)).rows.length > 0
   }
 
   async close(): Promise<void> {
@@ -185,13 +184,29 @@ export class Cassandra {
     const client = await this.#client?.catch(() => undefined)
     await client?.shutdown()
   }
-}
 
-async function answering<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw unavailable('Older messages are not available right now.', new Error(reasonOf(error), { cause: error }))
+  async #answering<T>(work: (client: cassandra.Client) => Promise<T>): Promise<T> {
+    let client: cassandra.Client | undefined
+    try {
+      client = await this.connect()
+      const answer = await work(client)
+      this.#failingSince = undefined
+      return answer
+    } catch (error) {
+      this.#failingSince ??= performance.now()
+      if (client && performance.now() - this.#failingSince > this.#patienceMs) await this.#giveUp(client)
+      throw unavailable('Older messages are not available right now.', new Error(reasonOf(error), { cause: error }))
+    }
+  }
+
+  /** Its nodes may have other addresses now than those that it knows. */
+  async #giveUp(client: cassandra.Client): Promise<void> {
+    if ((await this.#client?.catch(() => undefined)) !== client) return
+    this.#client = undefined
+    this.#failingSince = undefined
+    this.#interruptions++
+    // It ends by itself; what it still waits for is as unavailable as the rest.
+    client.shutdown().catch(() => {})
   }
 }
 
