@@ -27,6 +27,8 @@ export class RoomRecord {
   shown = 0
   readonly joins = new Map<string, Count>()
   readonly leaves = new Map<string, Count>()
+  /** Who has tried to leave: that may have happened, or happen late. */
+  readonly leavers = new Set<string>()
   /** Of UserReadChat events. */
   readonly reads = new Set<number>()
   readonly #marks = new Map<string, Mark[]>()

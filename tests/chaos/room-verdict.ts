@@ -76,7 +76,6 @@ function judgeMembers(model: Model, record: RoomRecord, members: string[]): void
     const leaves = intervals.filter(({ left }) => left !== Infinity).length
     judgeCount(model, `invitations of ${about}`, joins, record.joins.get(id))
     judgeCount(model, `leaving of ${about}`, leaves, record.leaves.get(id))
-    if (model.resynced.has(id)) continue
     const marks = record.marksOf(id)
     judgeEqual(model, `NewRooms of ${about}`, marks.filter(({ joined }) => joined).length, intervals.length)
     judgeEqual(model, `LeaveRooms of ${about}`, marks.filter(({ joined }) => !joined).length, leaves)
