@@ -71,7 +71,10 @@ export async function runChaos(options: ChaosOptions, { env, watch }: Surroundin
     run.model = new Model(await system.service.people(peopleFor(options), system.nodes), findings)
     run.nodes = system.nodes.map((node) => new NodeVictim(node, findings))
     const urls = system.nodes.map(({ url }) => url)
-    await rage(run, options, system, new World(run.model, urls))
+    // What was found before is told all the same.
+    await rage(run, options, system, new World(run.model, urls)).catch((error: Error) =>
+      findings.unexpected(`the run broke off while ${run.phase}: ${error.stack}`),
+    )
     return state()
   } finally {
     for (const node of run.nodes) node.release()
