@@ -1,5 +1,6 @@
 /** What people do besides: page back through timelines, and mark what they have read. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Person } from '../support/person.ts'
 import type { Random } from '../support/random.ts'
 import { spread } from './chance.ts'
 import type { Client } from './client.ts'
@@ -30,15 +31,21 @@ export class Browsing {
       if (this.#random.next() < 0.5) {
         const { refusal } = await walkTimeline(this.#world.model, room.record, 1 + this.#random.below(PAGES), ask)
         if (refusal) this.#world.refused(room, member, refusal, 'reading a timeline')
-      } else {
-        const { answer } = await this.#client.insist(member, (device) => device.post(...this.#markRead(room)))
-        if (answer.status !== 200) this.#world.refused(room, member, answer, 'marking as read')
-      }
+      } else await this.#markRead(room, member)
     }
   }
 
-  #markRead({ record }: Room): [path: string, body?: unknown] {
+  async #markRead(room: Room, member: Person): Promise<void> {
+    const { record } = room
+    // What is heard of now is there for the server, too; what comes meanwhile may be.
+    const { head } = record
+    const upTo = this.#random.next() < 0.5 ? undefined : 1 + this.#random.below(head + 1)
     const path = `/api/rooms/${record.id}/mark-read`
-    return this.#random.next() < 0.5 ? [path] : [path, { roomSeq: 1 + this.#random.below(record.head + 1) }]
+    const { answer } = await this.#client.insist(member, (device) =>
+      device.post(path, upTo === undefined ? undefined : { roomSeq: upTo }),
+    )
+    if (answer.status !== 200) return this.#world.refused(room, member, answer, 'marking as read')
+    const roomSeq = Math.min(upTo ?? head, head)
+    if (roomSeq > 0) record.answeredReads.push({ userId: member.id, roomSeq, at: Date.now() })
   }
 }

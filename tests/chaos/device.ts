@@ -62,6 +62,11 @@ export class Device {
     return this.sights.at(-1)
   }
 
+  /** Of its stream: 0 where it was not answered. */
+  get status(): number {
+    return this.#stream?.status ?? 0
+  }
+
   /** From now on it leaves its stream alone. */
   calmDown(): void {
     this.#calm = true
@@ -104,10 +109,10 @@ export class Device {
     ]
   }
 
-  #take({ lastEventId }: EventStream, events: WireEvent[]): void {
+  #take(stream: EventStream, events: WireEvent[]): void {
+    const { lastEventId } = stream
     if (lastEventId === undefined) return
-    // Of a beginning without a cursor only the end of the first chunk is known: so much less is asked of it.
-    if (!this.sight) this.#look(events[0] ? events[0].seq - 1 : seqOfCursor(lastEventId))
+    if (!this.sight) this.#look(this.#beginningOf(stream, events))
     for (const event of events) {
       if (event.type === 'Resync') this.#reload(event)
       else this.sight?.take(event)
@@ -116,10 +121,20 @@ export class Device {
     this.sight?.moveTo(lastEventId)
   }
 
-  #reload({ eventId }: WireEvent): void {
-    this.#world.model.tally.resyncs++
-    this.#world.model.resynced.add(this.person.id)
-    this.#look(seqOfCursor(eventId))
+  /** Of one that was opened without a cursor. */
+  #beginningOf({ namedFrames }: EventStream, [first]: WireEvent[]): number {
+    const cursor = /^event: cursor\nid: (.+)$/m.exec(namedFrames[0] ?? '')?.[1]
+    if (cursor !== undefined) return seqOfCursor(cursor)
+    this.#world.model.findings.unexpected(`a stream of ${this.person.name} did not open with a cursor`)
+    return first ? first.seq - 1 : 0
+  }
+
+  #reload(event: WireEvent): void {
+    const { tally, findings } = this.#world.model
+    tally.resyncs++
+    // Nothing is trimmed in a run, and no database is restored.
+    findings.unexpected(`a Resync for ${this.person.name}, after ${this.sight?.through}: ${JSON.stringify(event)}`)
+    this.#look(seqOfCursor(event.eventId))
   }
 
   #look(from: number): void {

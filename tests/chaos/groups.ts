@@ -83,6 +83,7 @@ export class Groups {
   async #leave(group: Room, member: Person): Promise<void> {
     const { record } = group
     const path = `/api/rooms/${record.id}/leave`
+    record.leavers.add(member.id)
     const { answer, doubts } = await this.#client.insist(member, (device) => device.post(path))
     const leaves = countIn(record.leaves, member.id)
     leaves.doubtful += doubts

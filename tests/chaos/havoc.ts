@@ -24,6 +24,8 @@ const PLANS = {
   killServer: 6,
   freezeServer: 6,
 } as const
+/** Of killServer, as long as one has not been killed: a short run kills each, too. */
+const FIRST_KILLS = 30
 type Plan = keyof typeof PLANS
 
 const FREEZE_MS = { least: 100, most: 8_000 }
@@ -41,6 +43,8 @@ export class Havoc {
   readonly #nodes: readonly Victim[]
   readonly #postgres: PostgresVictim
   readonly #servers: readonly ServerVictim[]
+  /** Servers that nothing was done to: first each is killed. */
+  readonly #spared: ServerVictim[]
   readonly #random: Random
   readonly #findings: Findings
   readonly #answers: Model['answers']
@@ -55,6 +59,7 @@ export class Havoc {
     this.#nodes = victims.nodes
     this.#postgres = victims.postgres
     this.#servers = victims.servers
+    this.#spared = [...victims.servers]
     this.#random = random
     this.#findings = findings
     this.#answers = answers
@@ -67,7 +72,7 @@ export class Havoc {
   /** Resolves when enough was done, and what was frozen goes on again. */
   async run({ kills, milliseconds }: HavocLimits): Promise<void> {
     const end = performance.now() + milliseconds
-    while (this.kills < kills && performance.now() < end) {
+    while ((this.kills < kills || this.#spared.length > 0) && performance.now() < end) {
       if (!(await this.#randomMoment(end))) break
       await this.#carryOut()
     }
@@ -95,10 +100,10 @@ export class Havoc {
 
   /** All victims in the same moment; whoever is not there just now is left out. */
   async #carryOut(): Promise<void> {
-    const plan = weighted<Plan>(this.#random, { ...PLANS, ...(this.#servers.length > 0 ? {} : NO_SERVERS) })
+    const plan = weighted<Plan>(this.#random, this.#plans)
     this.plan = plan
     const node = pickFrom(this.#random, this.#nodes) as Victim
-    const server = pickFrom(this.#random, this.#servers)
+    const anyServer = pickFrom(this.#random, this.#servers)
     const milliseconds = spread(this.#random, FREEZE_MS.least, FREEZE_MS.most)
     const postgres = this.#postgres
     switch (plan) {
@@ -130,10 +135,19 @@ export class Havoc {
       case 'stopPostgres':
         return this.#meanwhile('stop', postgres, postgres.stop())
       case 'killServer':
-        return server && this.#meanwhile('kill', server, server.kill())
-      case 'freezeServer':
-        return server && this.#meanwhile('freeze', server, server.freeze(milliseconds))
+      case 'freezeServer': {
+        const spared = this.#spared.shift()
+        const server = spared ?? anyServer
+        if (!server) return
+        if (spared || plan === 'killServer') this.#meanwhile('kill', server, server.kill())
+        else this.#meanwhile('freeze', server, server.freeze(milliseconds))
+      }
     }
+  }
+
+  get #plans(): Record<Plan, number> {
+    if (this.#servers.length === 0) return { ...PLANS, killServer: 0, freezeServer: 0 }
+    return this.#spared.length > 0 ? { ...PLANS, killServer: FIRST_KILLS } : PLANS
   }
 
   async #kill(...victims: Victim[]): Promise<void> {
@@ -154,5 +168,3 @@ export class Havoc {
     }
   }
 }
-
-const NO_SERVERS = { killServer: 0, freezeServer: 0 }

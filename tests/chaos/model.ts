@@ -19,8 +19,6 @@ export class Model {
   readonly people: readonly Person[]
   readonly rooms = new Map<string, RoomRecord>()
   readonly tally = { sends: 0, answered: 0, delivered: 0, resyncs: 0, timelines: 0, connections: 0 }
-  /** Ids of those who were told to reload: what they missed is not known. */
-  readonly resynced = new Set<string>()
   /** Called with a room whose founders have just become known. */
   onFounded: (record: RoomRecord, kind: RoomKind, founders: Person[]) => void = () => {}
   #answerWaiters: { count: number; resolve: () => void }[] = []

@@ -48,7 +48,8 @@ export function isClean({ findings }: State): boolean {
 }
 
 export function resultTable(state: State): string {
-  const { options, seconds, tally, rooms, devices, deeds, slowStops, startsGivenUp, findings } = state
+  const { options, seconds, tally, rooms, devices, deeds, slowStops, startsGivenUp, errors, findings } = state
+  const { unexpected, ...faults } = findings.counts
   const table = new Table({ style: { head: [], border: [], compact: true } })
   const minutes = seconds / 60
   table.push(
@@ -63,17 +64,21 @@ export function resultTable(state: State): string {
     ['rooms', rooms],
     ['devices, connections', `${devices}, ${tally.connections}`],
     ['timelines read', tally.timelines],
+    ['Resyncs', tally.resyncs],
+    ['errors in logs', [...errors.values()].reduce((sum, count) => sum + count, 0)],
+    ['unexpected', unexpected],
     ['sent and answered', `${tally.sends} and ${tally.answered}`],
     ['delivered', tally.delivered],
-    ['Resyncs', tally.resyncs],
-    ...Object.entries(findings.counts),
+    ...Object.entries(faults),
   )
-  const examples = findings.examples.map((example) => `  ${example.slice(0, EXAMPLE)}\n`).join('')
-  return `${table.toString()}\n${examples}`
+  const logged = [...errors].map(([message, count]) => `in logs, ${count} times: ${message}`)
+  // The table stands last: it is what a run ends with.
+  const lines = [...logged, ...findings.examples].map((line) => `  ${line.slice(0, EXAMPLE)}\n`)
+  return `${lines.join('')}${table.toString()}\n`
 }
 
 export function resultJson(state: State): string {
-  const { options, seconds, tally, rooms, devices, kills, deeds, slowStops, startsGivenUp, findings } = state
+  const { options, seconds, tally, rooms, devices, kills, deeds, slowStops, startsGivenUp, errors, findings } = state
   const counts = findings.counts
   return JSON.stringify(
     {
@@ -90,10 +95,11 @@ export function resultJson(state: State): string {
       startsGivenUp,
       rooms,
       devices,
+      errors: Object.fromEntries(errors),
+      examples: findings.examples,
+      unexpected: counts.unexpected,
       ...tally,
       faults: Object.fromEntries(FAULTS.map((fault) => [fault, counts[fault]])),
-      unexpected: counts.unexpected,
-      examples: findings.examples,
     },
     undefined,
     2,

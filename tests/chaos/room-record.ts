@@ -13,6 +13,12 @@ export type Count = { sure: number; doubtful: number }
 /** Membership of one person, by roomSeq: they see what lies between, both ends excluded. */
 export type Interval = { joined: number; left: number }
 
+/** That somebody has read up to a message, and when that was so at the latest. */
+export type Reading = { userId: string; roomSeq: number; at: number }
+
+/** A room's messages are a millisecond apart at least, so that one in a burst is of a later time than it was sent at. */
+const BURST_MS = 1_000
+
 export class RoomRecord {
   readonly id: string
   /** Counts rooms, from 1. */
@@ -27,8 +33,14 @@ export class RoomRecord {
   shown = 0
   readonly joins = new Map<string, Count>()
   readonly leaves = new Map<string, Count>()
+  /** Who has tried to leave: that may have happened, or happen late. */
+  readonly leavers = new Set<string>()
   /** Of UserReadChat events. */
   readonly reads = new Set<number>()
+  /** To read up to there was asked for and answered. */
+  readonly answeredReads: Reading[] = []
+  /** By a UserReadChat, a message of their own, or their coming, which has read what was before. */
+  readonly #readings: Reading[] = []
   readonly #marks = new Map<string, Mark[]>()
   readonly #changes: { roomSeq: number; userId: string; joined: boolean }[] = []
   /** By roomSeq. */
@@ -51,11 +63,30 @@ export class RoomRecord {
     const known = this.#digests[roomSeq]
     if (known !== undefined) return known === digest ? 'known' : 'another'
     this.#digests[roomSeq] = digest
+    const at = Date.parse(message.createdAt)
     if (message.msgType === 'RoomChange') {
+      const userId = message.msgBody.related_user.id
       const joined = message.msgBody.type === 'UserJoined'
-      this.#changes.push({ roomSeq, userId: message.msgBody.related_user.id, joined })
-    }
+      this.#changes.push({ roomSeq, userId, joined })
+      if (joined) this.#readings.push({ userId, roomSeq: roomSeq - 1, at })
+    } else this.#readings.push({ userId: message.senderId, roomSeq, at })
     return 'new'
+  }
+
+  learnRead(seq: number, reading: Reading): void {
+    if (!this.reads.has(seq)) this.#readings.push(reading)
+    this.reads.add(seq)
+  }
+
+  /** Answered, although by what everybody was told they had not read so far. Only where every message is known. */
+  get untoldReads(): Reading[] {
+    return this.answeredReads.filter(
+      (answered) =>
+        !this.#readings.some(
+          ({ userId, roomSeq, at }) =>
+            userId === answered.userId && roomSeq >= answered.roomSeq && at <= answered.at + BURST_MS,
+        ),
+    )
   }
 
   knows(roomSeq: number): boolean {

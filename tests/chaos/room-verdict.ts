@@ -46,6 +46,7 @@ async function judgeRoom(model: Model, { nodes }: System, random: Random, { id, 
   if (new Set(heads).size > 1)
     model.findings.fault('wrong in the timeline', `room ${id} ends at ${heads.join(', ')} on different nodes`)
   judgeMembers(model, record, members)
+  judgeReads(model, record)
 }
 
 async function headOn(model: Model, record: RoomRecord, reader: Person, url: string, random: Random): Promise<number> {
@@ -76,10 +77,17 @@ function judgeMembers(model: Model, record: RoomRecord, members: string[]): void
     const leaves = intervals.filter(({ left }) => left !== Infinity).length
     judgeCount(model, `invitations of ${about}`, joins, record.joins.get(id))
     judgeCount(model, `leaving of ${about}`, leaves, record.leaves.get(id))
-    if (model.resynced.has(id)) continue
     const marks = record.marksOf(id)
     judgeEqual(model, `NewRooms of ${about}`, marks.filter(({ joined }) => joined).length, intervals.length)
     judgeEqual(model, `LeaveRooms of ${about}`, marks.filter(({ joined }) => !joined).length, leaves)
+  }
+}
+
+/** An answered mark-read that changes something is told to the members: were it in no device's stream, it would be lost. */
+export function judgeReads({ findings }: Model, record: RoomRecord): void {
+  for (const { userId, roomSeq, at } of record.untoldReads) {
+    const example = `that ${userId} has read up to ${roomSeq} in room ${record.id}, answered at ${new Date(at).toISOString()}`
+    findings.fault('lost', example)
   }
 }
 

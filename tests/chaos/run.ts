@@ -7,6 +7,7 @@ import { judgeDevices } from './device-verdict.ts'
 import { Findings } from './findings.ts'
 import { Groups } from './groups.ts'
 import { Havoc } from './havoc.ts'
+import { sumOf } from './logged-errors.ts'
 import { Model } from './model.ts'
 import type { ChaosOptions } from './options.ts'
 import { Pairs, pairsOf } from './pairs.ts'
@@ -41,6 +42,8 @@ export type State = {
   slowStops: number
   /** Nodes that ended because PostgreSQL was down for longer than they wait for it at their start. */
   startsGivenUp: number
+  /** What nodes logged as errors, by message: most follow from what was killed or frozen, so none is a finding. */
+  errors: Map<string, number>
   findings: Findings
 }
 
@@ -68,7 +71,10 @@ export async function runChaos(options: ChaosOptions, { env, watch }: Surroundin
     run.model = new Model(await system.service.people(peopleFor(options), system.nodes), findings)
     run.nodes = system.nodes.map((node) => new NodeVictim(node, findings))
     const urls = system.nodes.map(({ url }) => url)
-    await rage(run, options, system, new World(run.model, urls))
+    // What was found before is told all the same.
+    await rage(run, options, system, new World(run.model, urls)).catch((error: Error) =>
+      findings.unexpected(`the run broke off while ${run.phase}: ${error.stack}`),
+    )
     return state()
   } finally {
     for (const node of run.nodes) node.release()
@@ -98,7 +104,7 @@ async function rage(run: Run, options: ChaosOptions, system: System, world: Worl
   audience.visit(readers - world.people.length, () => isOver)
   // An actor that fails ends the run at once.
   await Promise.race([run.havoc.run({ kills, milliseconds: minutes * 60_000 }), acting])
-  await nodesAreWell(system)
+  await nodesAreWell(system, run.model.findings)
   isOver = true
   await acting
 
@@ -124,6 +130,7 @@ function stateOf({ phase, model, audience, havoc, nodes }: Run, options: ChaosOp
     plan: havoc?.plan,
     slowStops: sum(({ slowStops }) => slowStops),
     startsGivenUp: sum(({ startsGivenUp }) => startsGivenUp),
+    errors: sumOf(nodes.map(({ errors }) => errors)),
     findings: model.findings,
   }
 }

@@ -104,7 +104,8 @@ export class Sight {
 
   #read(event: WireEvent): void {
     const record = this.#model.record(event['roomId'])
-    record.reads.add(event.seq)
+    const { userId, roomSeq, createdAt } = event
+    record.learnRead(event.seq, { userId, roomSeq, at: Date.parse(createdAt) })
     if (!this.#stayAt(event, record)) return
     const sight = this.#sightOf(record)
     sight.reads++

@@ -6,8 +6,9 @@ import { freeze, thaw } from '../support/freezer.ts'
 import type { IsmNode } from '../support/node.ts'
 import { descendantsOf } from '../support/process-table.ts'
 import type { ServerProcess } from '../support/server-process.ts'
-import type { Exit } from '../support/test-process.ts'
+import type { Exit, TestProcess } from '../support/test-process.ts'
 import type { Findings } from './findings.ts'
+import { countErrors } from './logged-errors.ts'
 
 export type Victim = {
   readonly name: string
@@ -26,6 +27,9 @@ export class NodeVictim implements Victim {
   slowStops = 0
   startsGivenUp = 0
   readonly #findings: Findings
+  /** Of processes that are gone. */
+  readonly #errors = new Map<string, number>()
+  readonly #killed = new WeakSet<TestProcess>()
   #asked = false
   #over = false
 
@@ -39,6 +43,13 @@ export class NodeVictim implements Victim {
     return this.node.process.exit === undefined
   }
 
+  /** What it logged as an error so far: how often, by message. */
+  get errors(): Map<string, number> {
+    const errors = new Map(this.#errors)
+    if (this.isThere) countErrors(this.node.process.stdout, errors)
+    return errors
+  }
+
   /** From now on it is not started again. */
   release(): void {
     this.#over = true
@@ -46,7 +57,9 @@ export class NodeVictim implements Victim {
 
   async kill(): Promise<boolean> {
     if (!this.isThere) return false
-    await this.node.kill('SIGKILL')
+    const { process } = this.node
+    this.#killed.add(process)
+    await process.kill('SIGKILL')
     return true
   }
 
@@ -71,16 +84,19 @@ export class NodeVictim implements Victim {
       const { process } = this.node
       const exit = await process.exited
       if (this.#over) return
-      this.#judge(exit, process.output)
+      this.#judge(exit, process)
+      countErrors(process.stdout, this.#errors)
       this.#asked = false
       // It may be killed before it listens.
       await this.node.restart().catch(() => {})
     }
   }
 
-  #judge({ code, signal }: Exit, output: string): void {
+  #judge({ code, signal }: Exit, process: TestProcess): void {
+    const { output } = process
     const wasAsked = code === 0 || signal === 'SIGTERM'
-    if (signal === 'SIGKILL' || (this.#asked && wasAsked)) return
+    // A SIGKILL of somebody else's is the system's, which has no memory left.
+    if ((signal === 'SIGKILL' && this.#killed.has(process)) || (this.#asked && wasAsked)) return
     if (this.#asked && code === 1) this.slowStops++
     else if (code === 1 && output.includes(NO_POSTGRES) && !output.includes('"msg":"listening"')) this.startsGivenUp++
     else this.#findings.unexpected(`a node ended with ${code ?? signal}: ${output.slice(-1_800)}`)

@@ -79,9 +79,10 @@ export class World {
 
   /** What a refusal says of `person` in `room`; where nobody has tried to end that, it should not have come. */
   refused(room: Room, person: Person, answer: Answer, what: string): void {
-    const { mayEnd } = room.record
+    const { mayEnd, leavers } = room.record
+    const mayBeOut = leavers.has(person.id) || (mayEnd && room.kind === 'Single')
     if (answer.status === 404 && mayEnd) this.forget(room)
-    else if (answer.status === 403 && (mayEnd || mayLeave(room, person))) room.members.delete(person)
+    else if (answer.status === 403 && mayBeOut) room.members.delete(person)
     else this.unexpected(answer, `${person.name}, ${what}`)
   }
 

@@ -4,6 +4,7 @@ import { encodeCursor } from '../../src/log/cursor.ts'
 import { judgeDevices } from '../chaos/device-verdict.ts'
 import { FAULTS, Findings } from '../chaos/findings.ts'
 import { Model } from '../chaos/model.ts'
+import { judgeReads } from '../chaos/room-verdict.ts'
 import { Sight } from '../chaos/sight.ts'
 import { Person } from '../support/person.ts'
 
@@ -21,7 +22,7 @@ beforeEach(() => {
 const event = (type: string, seq: number, more: object) => ({ type, seq, eventId: '', createdAt: CREATED_AT, ...more })
 const opened = (seq: number) => event('NewRoom', seq, { room: { id: ROOM, roomType: 'Group', roomName: 'tea' } })
 const left = (seq: number) => event('LeaveRoom', seq, { roomId: ROOM })
-const read = (seq: number) => event('UserReadChat', seq, { roomId: ROOM })
+const read = (seq: number) => event('UserReadChat', seq, { roomId: ROOM, userId: bob.id, roomSeq: 3 })
 
 const message = (roomSeq: number, more = {}) => ({
   chatRoomId: ROOM,
@@ -97,6 +98,36 @@ describe('lost', () => {
   test('a message in whose place another one stands', () => {
     model.learn(message(4, { messageId: 'answered' }), 'an answer')
     expect(found([alicesWhole])).toEqual({ lost: 1 })
+  })
+})
+
+describe('a mark-read that was answered', () => {
+  const at = Date.parse(CREATED_AT)
+  const lost = (userId: string, roomSeq: number, answeredAt = at) => {
+    found([alicesWhole])
+    const record = model.record(ROOM)
+    record.answeredReads.push({ userId, roomSeq, at: answeredAt })
+    judgeReads(model, record)
+    return model.findings.counts.lost
+  }
+
+  test.each([
+    ['is lost where nobody was told', bob, 4, 1],
+    ['is told of by a UserReadChat', bob, 3, 0],
+    ['is nothing new to who has sent so far', alice, 4, 0],
+  ])('%s', (_, { id }, roomSeq, count) => {
+    expect(lost(id, roomSeq)).toBe(count)
+  })
+
+  test('is lost where they only sent something later', () => {
+    expect(lost(alice.id, 4, at - 5_000)).toBe(1)
+  })
+
+  test('is nothing new to who has just come', () => {
+    const record = model.learn(change(6, 'UserJoined'), 'a timeline')
+    for (const roomSeq of [5, 6]) record.answeredReads.push({ userId: bob.id, roomSeq, at })
+    judgeReads(model, record)
+    expect(model.findings.examples).toEqual([expect.stringContaining('has read up to 6')])
   })
 })
 
