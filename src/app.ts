@@ -116,7 +116,9 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const { store, close: closeStore } = await openMessageStore(config.messages, db, logger)
   closing.push(closeStore)
   const holder = randomUUID()
-  const log = await startLog(config, db, observe, store, holder, closing)
+  const streamsDb = limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE))
+  const tickets = new StreamTickets(db, streamsDb, config.tokenIssuer.leewaySeconds)
+  const log = await startLog(config, db, observe, { store, tickets, holder }, closing)
   const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
@@ -127,7 +129,6 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const verifier = createTokenVerifier(config.tokenIssuer, { logger })
   closing.push(async () => verifier.close())
 
-  const tickets = new StreamTickets(db, config.tokenIssuer.leewaySeconds)
   const { redisWakeUps } = log
   const readMetrics = async () => {
     // The other metrics matter most when the database is down.
@@ -173,7 +174,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     notifications: notificationHandlers(
       {
         notifications: new NotificationService(db),
-        opener: createStreamOpener(limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE)), log.tail, log.hub),
+        opener: createStreamOpener(streamsDb, log.tail, log.hub),
         authorised: log.authorised,
         tickets,
       },
@@ -226,8 +227,7 @@ async function startLog(
   config: Config,
   db: Database,
   observe: Observations,
-  store: MessageStore,
-  holder: string,
+  { store, tickets, holder }: { store: MessageStore; tickets: StreamTickets; holder: string },
   closing: Closing,
 ) {
   let fail: (error: Error) => void = () => {}
@@ -242,6 +242,7 @@ async function startLog(
   const authorised = new AuthorisedStreams(db, {
     leewaySeconds: config.tokenIssuer.leewaySeconds,
     isNotified: () => postgresWakeUps.connected,
+    giveBack: (ticket) => tickets.giveBack(ticket),
   })
   closing.push(() => authorised.stop())
   const projectors: Projector[] = []

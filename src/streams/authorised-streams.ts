@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { Queryable } from '../infra/postgres.ts'
 import { authExpiringFrame } from './event-frames.ts'
 import type { Stream } from './stream.ts'
-import { findRevoked, OPEN_SECONDS, releaseTicket, type TicketUse } from './ticket-repository.ts'
+import { findRevoked, OPEN_SECONDS, type TicketUse } from './ticket-repository.ts'
 
 export type Grant = {
   /** `exp` of the token, in milliseconds since the epoch. */
@@ -22,10 +22,19 @@ const EXPIRY_TICK_MS = 250
 /** How often people are looked up while changes are not notified, or after a look-up that failed. */
 const POLL_MS = 500
 
+export type AuthorisedStreamsOptions = {
+  leewaySeconds: number
+  /** Whether changes of people and uses of tickets are heard of at present. */
+  isNotified: () => boolean
+  /** Called where a ticket's stream is over and the ticket may open another. */
+  giveBack: (ticket: TicketUse) => Promise<void>
+}
+
 export class AuthorisedStreams {
   readonly #db: Queryable
   readonly #leewayMs: number
   readonly #isNotified: () => boolean
+  readonly #giveBack: (ticket: TicketUse) => Promise<void>
   readonly #people = new Map<string, readonly Authorised[]>()
   /** By hash, the newest stream here of each ticket. */
   readonly #tickets = new Map<string, Authorised>()
@@ -39,11 +48,11 @@ export class AuthorisedStreams {
   #changes = 0
   #looking: Promise<void> | undefined
 
-  /** `isNotified` tells whether changes of people and uses of tickets are heard of at present. */
-  constructor(db: Queryable, options: { leewaySeconds: number; isNotified: () => boolean }) {
+  constructor(db: Queryable, options: AuthorisedStreamsOptions) {
     this.#db = db
     this.#leewayMs = options.leewaySeconds * 1_000
     this.#isNotified = options.isNotified
+    this.#giveBack = options.giveBack
     this.#timers = [setInterval(() => this.#expire(), EXPIRY_TICK_MS), setInterval(() => this.#poll(), POLL_MS)]
     for (const timer of this.#timers) timer.unref()
   }
@@ -120,11 +129,11 @@ export class AuthorisedStreams {
     if (each.ticket && this.#tickets.get(each.ticket.hash) === each) this.#release(each, each.ticket)
   }
 
-  /** In time for a client that has had nothing yet and tries again. Where it fails, that one needs another ticket. */
+  /** In time for a client that has had nothing yet and tries again. */
   #release({ openedAt }: Authorised, ticket: TicketUse): void {
     this.#tickets.delete(ticket.hash)
     if (ticket.opening < (this.#used.get(ticket.hash) ?? 0)) return
-    if (performance.now() - openedAt < OPEN_SECONDS * 1_000) releaseTicket(this.#db, ticket).catch(() => {})
+    if (performance.now() - openedAt < OPEN_SECONDS * 1_000) void this.#giveBack(ticket)
   }
 
   #schedule(each: Authorised, time: number): void {

@@ -172,6 +172,30 @@ describe('a ticket', () => {
   })
 })
 
+test('however many come at once with tickets, a request finds a connection', { timeout: 20_000 }, async () => {
+  const tickets = await Promise.all(Array.from({ length: 12 }, () => alice.ticket()))
+  const holder = await ism.sql.connect()
+  await holder.query('begin; lock table stream_ticket in access exclusive mode')
+  const opening = tickets.map((ticket) => alice.source(`?ticket=${ticket}`))
+  try {
+    await eventually('they wait for the table', async () => {
+      const { rowCount } = await ism.sql.query(
+        `select from pg_locks where relation = 'stream_ticket'::regclass and not granted`,
+      )
+      return (rowCount ?? 0) >= 3
+    })
+    const asked = performance.now()
+    expect((await bob.get('/api/users/search?username=nobody')).status).toBe(200)
+    expect(performance.now() - asked).toBeLessThan(2_000)
+  } finally {
+    await holder.query('rollback')
+    holder.release()
+  }
+  expect((await Promise.all(opening)).map(({ status }) => status)).toEqual(tickets.map(() => 200))
+  for (const stream of await Promise.all(opening)) stream.close()
+  await released(alice)
+})
+
 describe('the stream of a ticket', () => {
   test('is resumed with Last-Event-ID, long after, without loss, on any node', async () => {
     const ticket = await alice.ticket()

@@ -25,7 +25,7 @@ beforeEach(() => {
       return people.flatMap((id, place) => (deleted.has(id) ? [{ place }] : [])) as object[] as Row[]
     },
   }
-  streams = new AuthorisedStreams(db, { leewaySeconds: 0, isNotified: () => notified })
+  streams = new AuthorisedStreams(db, { leewaySeconds: 0, isNotified: () => notified, giveBack: async () => {} })
 })
 afterEach(() => streams.stop())
 
