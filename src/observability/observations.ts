@@ -162,6 +162,9 @@ export function createObservations(logger: Logger) {
     framesWritten(count: number): void {
       metrics.frames.inc(count)
     },
+    deliveryFailed(error: unknown): void {
+      logger.error({ err: error }, 'an event could not be delivered: all streams were ended, and resume')
+    },
     kafkaJoined(partitions: number[]): void {
       metrics.kafkaLag.reset()
       logger.info({ partitions }, 'reading notifications from Kafka')

@@ -30,6 +30,8 @@ export type HubObserver = {
   streamClosed(): void
   streamOverflowed(userId: string): void
   framesWritten(count: number): void
+  /** Events could not be handed to streams, so all of them were ended. */
+  deliveryFailed(error: unknown): void
 }
 
 export type PeopleWatcher = {
@@ -72,7 +74,14 @@ export class Hub {
     this.#options = options
     this.#observe = observe
     this.frames = new EventFrames(tail.epoch)
-    tail.follow((events) => this.#follow(events))
+    tail.follow((events) => {
+      try {
+        return this.#follow(events)
+      } catch (error) {
+        this.#startOver(error)
+        return undefined
+      }
+    })
     this.#wheel = setInterval(() => this.#tick(), options.keepAliveSeconds * 1_000)
     this.#wheel.unref()
   }
@@ -130,11 +139,8 @@ export class Hub {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#wheel)
-    const streams = [...this.#people.values(), ...this.#opening.values()].flatMap((each) => [
-      ...('streams' in each ? each.streams : each),
-    ])
     await Promise.all(
-      streams.map((stream) => {
+      this.#streams().map((stream) => {
         this.#end(stream)
         return new Promise<void>((resolve) => stream.onClose(resolve))
       }),
@@ -143,7 +149,7 @@ export class Hub {
 
   /** Forgets a person whose last stream is gone or never came to be attached. */
   release(person: Person): void {
-    if (person.streams.length > 0 || person.openings > 0) return
+    if (person.streams.length > 0 || person.openings > 0 || this.#people.get(person.userId) !== person) return
     this.#people.delete(person.userId)
     this.#forgetRooms(person)
   }
@@ -160,6 +166,15 @@ export class Hub {
     this.#deliveries = 0
     this.#isCongested = false
     return wait
+  }
+
+  /** Who had what of an event is not known any more, nor who is in which room: clients resume from the log. */
+  #startOver(error: unknown): void {
+    this.#observe.deliveryFailed(error)
+    for (const stream of this.#streams()) this.#end(stream)
+    // Those that are held by streams that were opening.
+    this.#people.clear()
+    this.#rooms.clear()
   }
 
   #deliver(event: LogEvent): void {
@@ -224,6 +239,11 @@ export class Hub {
     this.#ticks++
     const frame = this.#ticks % KEEP_ALIVES_A_CURSOR === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
     for (const person of this.#people.values()) this.#write(person, frame, true)
+  }
+
+  #streams(): Stream[] {
+    const live = [...this.#people.values()].flatMap(({ streams }) => streams)
+    return live.concat([...this.#opening.values()].flatMap((streams) => [...streams]))
   }
 
   /** The person's streams, oldest first: one that still opens is younger than the live ones, or held up. */
