@@ -278,6 +278,10 @@ async function startLog(
       authorised.personChanged(userId)
     },
     ticketUsed: (ticket) => authorised.ticketUsed(ticket),
+    silent: () => {
+      authorised.anythingChanged()
+      wake()
+    },
     failed: observe.listenerFailed,
   })
   closing.push(() => postgresWakeUps.close())
