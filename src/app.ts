@@ -177,6 +177,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
         opener: createStreamOpener(streamsDb, log.tail, log.hub),
         authorised: log.authorised,
         tickets,
+        observe,
       },
       limits,
     ),
