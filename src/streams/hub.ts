@@ -179,7 +179,9 @@ export class Hub {
 
   #deliver(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted) {
-      for (const person of this.#people.values()) person.memberships.apply(event)
+      // Whoever has left it keeps an interval in which there is nothing to see any more.
+      const people = this.#rooms.get(event.roomId ?? '')
+      for (const person of people?.keys() ?? []) person.memberships.apply(event)
       if (event.roomId) this.#rooms.delete(event.roomId)
       return
     }
