@@ -53,6 +53,7 @@ import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
 import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
+import { comeBack } from './streams/come-back.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { StreamTickets } from './streams/stream-tickets.ts'
@@ -203,11 +204,14 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const router = createRouter(
     handlers,
     authentication(verifier, log.currentUsers),
-    streamAuthentication(verifier, log.currentUsers, {
-      tickets,
-      streams: log.authorised,
-      allowQueryToken: config.tokenIssuer.allowQueryToken,
-    }),
+    comeBack(
+      streamAuthentication(verifier, log.currentUsers, {
+        tickets,
+        streams: log.authorised,
+        allowQueryToken: config.tokenIssuer.allowQueryToken,
+      }),
+      observe,
+    ),
   )
   const koa = createKoa(router, config.server.corsOrigins, logger, observe)
   const server = await listen(koa, config.server.host, config.server.port)

@@ -126,12 +126,18 @@ describe('a ticket', () => {
     }
   })
 
-  test('that a full node turned away opens a stream elsewhere', async () => {
+  test('is told by a full node to come back, as no EventSource does after a 503, and opens a stream elsewhere', async () => {
     const full = await ism.anotherNode({ streams: { maxPerNode: 0 } })
     const ticket = await alice.ticket()
-    const refusal = await call(`http://127.0.0.1:${full.address.port}/api/sse?ticket=${ticket}`)
+    const there = alice.at(`http://127.0.0.1:${full.address.port}`)
+    const response = await fetch(`${there.url}/api/sse?ticket=${ticket}`)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(await response.text()).toMatch(/^retry: [2-5]\d{3}\n\n$/)
+    expectRefusal(await there.get('/api/sse'), 'SERVICE_UNAVAILABLE')
+    expect((await there.source('?ticket=unknown')).status).toBe(401)
     await full.close()
-    expectRefusal(refusal, 'SERVICE_UNAVAILABLE')
     await expectHears(await alice.source(`?ticket=${ticket}`), 'on the other node')
   })
 
