@@ -76,6 +76,12 @@ const SWEEP_AFTER_MINUTES = 60
 /** Of the pool's connections, for streams that open: however many come back at once, requests find a free one. */
 const STREAMS_SHARE = 0.3
 
+/**
+ * Connections beside the pool, for what must not wait behind requests: the tail, presence, leases, and whose streams
+ * have to end.
+ */
+const BACKGROUND_CONNECTIONS = 2
+
 /** What was started, to be closed in the opposite order. */
 type Closing = (() => Promise<unknown>)[]
 
@@ -110,6 +116,8 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const observe = createObservations(logger)
   const db = openDatabase(config.postgres, observe)
   closing.push(() => db.close())
+  const background = openDatabase({ ...config.postgres, poolSize: BACKGROUND_CONNECTIONS }, observe)
+  closing.push(() => background.close())
   await adoptDatabase(db)
 
   const objects = await openObjectStore(config.objects)
@@ -119,7 +127,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const holder = randomUUID()
   const streamsDb = limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE))
   const tickets = new StreamTickets(db, streamsDb, config.tokenIssuer.leewaySeconds)
-  const log = await startLog(config, db, observe, { store, tickets, holder }, closing)
+  const log = await startLog(config, { db, background }, observe, { store, tickets, holder }, closing)
   const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
@@ -190,7 +198,13 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
       log: log.notifications,
     }),
   }
-  startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
+  startPresence(
+    background,
+    observe,
+    log,
+    { name: [hostname(), process.pid, options.name].join(' ').trim(), holder },
+    closing,
+  )
   startMaintenance(
     config,
     db,
@@ -230,7 +244,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
 /** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
 async function startLog(
   config: Config,
-  db: Database,
+  { db, background }: { db: Database; background: Database },
   observe: Observations,
   { store, tickets, holder }: { store: MessageStore; tickets: StreamTickets; holder: string },
   closing: Closing,
@@ -244,7 +258,7 @@ async function startLog(
 
   let redisWakeUps: RedisWakeUps | undefined
   const currentUsers = new CurrentUsers(db, config.users, () => postgresWakeUps.connected)
-  const authorised = new AuthorisedStreams(db, {
+  const authorised = new AuthorisedStreams(background, {
     leewaySeconds: config.tokenIssuer.leewaySeconds,
     isNotified: () => postgresWakeUps.connected,
     giveBack: (ticket) => tickets.giveBack(ticket),
@@ -253,7 +267,7 @@ async function startLog(
   const projectors: Projector[] = []
   const projections: string[] = []
   const tail = new Tail(
-    db,
+    background,
     {
       ...observe,
       logReplaced(error) {
@@ -304,7 +318,7 @@ async function startLog(
   }
   /** Whichever node has its lease works at it; what is appended from now on is for it. */
   const project = async (projection: Projection): Promise<Projector> => {
-    const projector = new Projector(db, projection, observe, holder)
+    const projector = new Projector(db, projection, observe, holder, background)
     await projector.register()
     projectors.push(projector)
     projections.push(projection.name)

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { EventStream } from '../support/event-stream.ts'
+import { eventually } from '../support/eventually.ts'
 import { appendSystemMessage } from '../support/hearing.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Person } from '../support/person.ts'
@@ -95,6 +96,29 @@ describe('a stream', () => {
     await stream.next(() => true)
     expect(stream.events).toHaveLength(1)
   })
+})
+
+test('streams go on, and end with their person, while requests hold every connection of the pool', async () => {
+  const [stream, ending] = [await alice.stream(), await bob.stream()]
+  const holder = await ism.sql.connect()
+  await holder.query('begin; lock table chat_room in access exclusive mode')
+  const waiting = Array.from({ length: ism.config.postgres.poolSize + 5 }, () => alice.get('/api/rooms'))
+  try {
+    await eventually('they hold all of it', async () => {
+      const { rowCount } = await ism.sql.query(
+        `select from pg_locks where relation = 'chat_room'::regclass and not granted`,
+      )
+      return rowCount === ism.config.postgres.poolSize
+    })
+    await appendSystemMessage(ism, [alice], 'all the same')
+    await stream.until(() => stream.events.some(({ message }) => message === 'all the same'), 'it', 3_000)
+    await ism.sql.query('update app_user set deleted_at = now() where id = $1', [bob.id])
+    await ending.until(() => ending.ended, 'the end', 2_000)
+  } finally {
+    await holder.query('rollback')
+    holder.release()
+  }
+  for (const { status } of await Promise.all(waiting)) expect([200, 503]).toContain(status)
 })
 
 test('each of a person’s streams gets every event once', async () => {
