@@ -47,8 +47,8 @@ const BULK = 250
 const TURN_DELIVERIES = 5_000
 /** With so many bytes waiting for their turn on one stream, the log is read no further. */
 const MAX_WAITING_BYTES = 64 * 1024
-/** Every this many keep-alives the cursor is repeated: once a minute at five seconds. */
-const KEEP_ALIVES_A_CURSOR = 12
+/** So often the cursor is repeated, in a keep-alive's place; where those are rarer, in each of them. */
+const CURSOR_SECONDS = 60
 
 export class Hub {
   readonly frames: EventFrames
@@ -64,6 +64,7 @@ export class Hub {
   #count = 0
   #deliveries = 0
   #isCongested = false
+  readonly #keepAlivesACursor: number
   readonly #wheel: NodeJS.Timeout
   #watcher: PeopleWatcher | undefined
   #ticks = 0
@@ -82,6 +83,7 @@ export class Hub {
         return undefined
       }
     })
+    this.#keepAlivesACursor = Math.max(1, Math.floor(CURSOR_SECONDS / options.keepAliveSeconds))
     this.#wheel = setInterval(() => this.#tick(), options.keepAliveSeconds * 1_000)
     this.#wheel.unref()
   }
@@ -239,7 +241,7 @@ export class Hub {
 
   #tick(): void {
     this.#ticks++
-    const frame = this.#ticks % KEEP_ALIVES_A_CURSOR === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
+    const frame = this.#ticks % this.#keepAlivesACursor === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
     for (const person of this.#people.values()) this.#write(person, frame, true)
   }
 

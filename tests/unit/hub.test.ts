@@ -1,5 +1,5 @@
 /** The hub where it cannot go on: nobody misses an event in silence. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Queryable } from '../../src/infra/postgres.ts'
 import { EventType, type LogEvent } from '../../src/log/event.ts'
 import { Tail } from '../../src/log/tail.ts'
@@ -62,7 +62,14 @@ class TestStream implements Stream {
   }
 }
 
-beforeEach(async () => {
+beforeEach(() => start(60))
+afterEach(async () => {
+  vi.useRealTimers()
+  await hub.close()
+  await tail.stop()
+})
+
+async function start(keepAliveSeconds: number): Promise<void> {
   events = []
   failures = []
   const silent = () => {}
@@ -74,7 +81,7 @@ beforeEach(async () => {
   await tail.start()
   hub = new Hub(
     tail,
-    { keepAliveSeconds: 60, maxBufferedBytes: 1e6, maxPerUser: 5, maxPerNode: 10 },
+    { keepAliveSeconds, maxBufferedBytes: 1e6, maxPerUser: 5, maxPerNode: 10 },
     {
       streamOpened: silent,
       streamClosed: silent,
@@ -83,11 +90,7 @@ beforeEach(async () => {
       deliveryFailed: (error) => failures.push(error),
     },
   )
-})
-afterEach(async () => {
-  await hub.close()
-  await tail.stop()
-})
+}
 
 async function open(userId: string): Promise<TestStream> {
   const stream = new TestStream(userId)
@@ -115,4 +118,24 @@ test('an event that cannot be delivered ends every stream, and no later one come
   const [alice] = [await open(ALICE)]
   await append(said(4))
   expect([alice.closed, alice.seqs]).toEqual([false, [4]])
+})
+
+test.each([
+  [5, 60],
+  [7, 56],
+  [25, 50],
+  [45, 45],
+  [300, 300],
+])('with a keep-alive each %i seconds the cursor comes each %i', async (keepAliveSeconds, cursorSeconds) => {
+  await hub.close()
+  await tail.stop()
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  await start(keepAliveSeconds)
+  const stream = await open(ALICE)
+  await append(said(1))
+  const before = stream.frames.length
+  vi.advanceTimersByTime(cursorSeconds * 1_000 - 1)
+  expect(stream.frames.slice(before)).toEqual(Array(cursorSeconds / keepAliveSeconds - 1).fill(': keep-alive\n\n'))
+  vi.advanceTimersByTime(1)
+  expect(stream.frames.at(-1)).toBe(hub.frames.cursor(1).toString())
 })
