@@ -21,6 +21,8 @@ const WARN_MS = 60_000
 const EXPIRY_TICK_MS = 250
 /** How often people are looked up while changes are not notified, or after a look-up that failed. */
 const POLL_MS = 500
+/** Entries that one statement looks up. */
+const SLICE = 1_000
 
 export type AuthorisedStreamsOptions = {
   leewaySeconds: number
@@ -188,15 +190,37 @@ export class AuthorisedStreams {
   /** What does not answer is asked again by the next poll; whoever reports that it is down is the tail. */
   async #lookUp(): Promise<void> {
     while (this.#suspects.size > 0) {
-      const suspects = [...this.#suspects]
-      this.#suspects.clear()
+      const slice = this.#takeSlice()
       try {
-        const authorisations = suspects.map(({ stream, ticket }) => ({ userId: stream.userId, ticket }))
-        for (const place of await findRevoked(this.#db, authorisations)) suspects[place]?.stream.destroy()
+        const authorisations = slice.map(([{ stream, ticket }]) => ({ userId: stream.userId, ticket }))
+        for (const place of await findRevoked(this.#db, authorisations))
+          for (const { stream } of slice[place] ?? []) stream.destroy()
       } catch {
-        for (const each of suspects) if (this.#people.get(each.stream.userId)?.includes(each)) this.#suspects.add(each)
+        for (const each of slice.flat())
+          if (this.#people.get(each.stream.userId)?.includes(each)) this.#suspects.add(each)
         return
       }
+      // A node's streams are many slices: others come in between.
+      if (this.#suspects.size > 0) await new Promise((resolve) => setImmediate(resolve))
     }
+  }
+
+  /** Some of the suspects, who are no suspects then; those that stand and fall together are one entry. */
+  #takeSlice(): [Authorised, ...Authorised[]][] {
+    const people = new Map<string, [Authorised, ...Authorised[]]>()
+    const slice: [Authorised, ...Authorised[]][] = []
+    for (const each of this.#suspects) {
+      const same = each.ticket ? undefined : people.get(each.stream.userId)
+      if (!same && slice.length === SLICE) break
+      this.#suspects.delete(each)
+      if (same) {
+        same.push(each)
+        continue
+      }
+      const entry: [Authorised] = [each]
+      slice.push(entry)
+      if (!each.ticket) people.set(each.stream.userId, entry)
+    }
+    return slice
   }
 }
