@@ -3,7 +3,7 @@ import { EventType, type LogEvent } from '../log/event.ts'
 import { type Interval, type Memberships, sees } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
 import { unavailable } from '../shared/app-error.ts'
-import { EventFrames, KEEP_ALIVE } from './event-frames.ts'
+import { EventFrames, KEEP_ALIVE, retryFrame } from './event-frames.ts'
 import type { Stream } from './stream.ts'
 import { writeQueue } from './write-queue.ts'
 
@@ -49,6 +49,8 @@ const TURN_DELIVERIES = 5_000
 const MAX_WAITING_BYTES = 64 * 1024
 /** So often the cursor is repeated, in a keep-alive's place; where those are rarer, in each of them. */
 const CURSOR_SECONDS = 60
+/** For who was ended by a newer stream of the same person: one too many, all healthy, would end each other for ever. */
+const DISPLACED_RETRY_MS = { from: 45_000, to: 75_000 }
 
 export class Hub {
   readonly frames: EventFrames
@@ -127,7 +129,9 @@ export class Hub {
     else this.#opening.set(userId, new Set([stream]))
     stream.onClose(() => this.#remove(stream))
     const [oldest, ...others] = this.#streamsOf(userId)
-    if (oldest && others.length >= this.#options.maxPerUser) this.#end(oldest)
+    if (!oldest || others.length < this.#options.maxPerUser) return
+    oldest.write(retryFrame(DISPLACED_RETRY_MS))
+    this.#end(oldest)
   }
 
   /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */

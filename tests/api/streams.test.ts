@@ -138,6 +138,9 @@ test('the twenty-first stream closes the oldest, which may resume', async () => 
   expect(streams.some(({ ended }) => ended)).toBe(false)
   const newest = await alice.stream()
   await oldest?.until(() => oldest.ended, 'the oldest to be closed')
+  // An EventSource that comes back at once would close the next, and so on for ever.
+  expect(oldest?.retry).toBeGreaterThanOrEqual(45_000)
+  expect(oldest?.retry).toBeLessThanOrEqual(75_000)
   await appendSystemMessage(ism, [alice, bob], 'still here')
   for (const stream of [...streams.slice(1), newest, others]) {
     await stream.next(({ message }) => message === 'still here')
