@@ -55,6 +55,7 @@ import { isUnavailable } from './shared/app-error.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
 import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
 import { AuthorisedStreams } from './streams/authorised-streams.ts'
+import { comeBack } from './streams/come-back.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { StreamTickets } from './streams/stream-tickets.ts'
@@ -76,6 +77,12 @@ const CLOSE_DEADLINE_MS = 5_000
 const SWEEP_AFTER_MINUTES = 60
 /** Of the pool's connections, for streams that open: however many come back at once, requests find a free one. */
 const STREAMS_SHARE = 0.3
+
+/**
+ * Connections beside the pool, for what must not wait behind requests: the tail, presence, leases, and whose streams
+ * have to end.
+ */
+const BACKGROUND_CONNECTIONS = 2
 
 /** What was started, to be closed in the opposite order. */
 type Closing = (() => Promise<unknown>)[]
@@ -111,6 +118,8 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const observe = createObservations(logger)
   const db = openDatabase(config.postgres, observe)
   closing.push(() => db.close())
+  const background = openDatabase({ ...config.postgres, poolSize: BACKGROUND_CONNECTIONS }, observe)
+  closing.push(() => background.close())
   await adoptDatabase(db)
 
   const objects = await openObjectStore(config.objects)
@@ -118,7 +127,9 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const { store, close: closeStore } = await openMessageStore(config.messages, db, logger)
   closing.push(closeStore)
   const holder = randomUUID()
-  const log = await startLog(config, db, observe, store, holder, closing)
+  const streamsDb = limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE))
+  const tickets = new StreamTickets(db, streamsDb, config.tokenIssuer.leewaySeconds)
+  const log = await startLog(config, { db, background }, observe, { store, tickets, holder }, closing)
   const webhooks = await startWebhooks(config, db, observe, log)
 
   const records = await openRecordSource(config.kafka, observe)
@@ -129,7 +140,6 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const verifier = createTokenVerifier(config.tokenIssuer, { logger })
   closing.push(async () => verifier.close())
 
-  const tickets = new StreamTickets(db, config.tokenIssuer.leewaySeconds)
   const { redisWakeUps } = log
   const readMetrics = async () => {
     // The other metrics matter most when the database is down.
@@ -175,9 +185,10 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
     notifications: notificationHandlers(
       {
         notifications: new NotificationService(db),
-        opener: createStreamOpener(limited(db, Math.ceil(config.postgres.poolSize * STREAMS_SHARE)), log.tail, log.hub),
+        opener: createStreamOpener(streamsDb, log.tail, log.hub),
         authorised: log.authorised,
         tickets,
+        observe,
       },
       limits,
     ),
@@ -189,7 +200,13 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
       log: log.notifications,
     }),
   }
-  startPresence(db, observe, log, { name: [hostname(), process.pid, options.name].join(' ').trim(), holder }, closing)
+  startPresence(
+    background,
+    observe,
+    log,
+    { name: [hostname(), process.pid, options.name].join(' ').trim(), holder },
+    closing,
+  )
   startMaintenance(
     config,
     db,
@@ -203,11 +220,14 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const router = createRouter(
     handlers,
     authentication(verifier, log.currentUsers),
-    streamAuthentication(verifier, log.currentUsers, {
-      tickets,
-      streams: log.authorised,
-      allowQueryToken: config.tokenIssuer.allowQueryToken,
-    }),
+    comeBack(
+      streamAuthentication(verifier, log.currentUsers, {
+        tickets,
+        streams: log.authorised,
+        allowQueryToken: config.tokenIssuer.allowQueryToken,
+      }),
+      observe,
+    ),
   )
   const koa = createKoa(router, config.server.corsOrigins, logger, observe)
   const server = await listen(koa, config.server.host, config.server.port)
@@ -225,10 +245,9 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
 /** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
 async function startLog(
   config: Config,
-  db: Database,
+  { db, background }: { db: Database; background: Database },
   observe: Observations,
-  store: MessageStore,
-  holder: string,
+  { store, tickets, holder }: { store: MessageStore; tickets: StreamTickets; holder: string },
   closing: Closing,
 ) {
   let fail: (error: Error) => void = () => {}
@@ -240,15 +259,16 @@ async function startLog(
 
   let redisWakeUps: RedisWakeUps | undefined
   const currentUsers = new CurrentUsers(db, config.users, () => postgresWakeUps.connected)
-  const authorised = new AuthorisedStreams(db, {
+  const authorised = new AuthorisedStreams(background, {
     leewaySeconds: config.tokenIssuer.leewaySeconds,
     isNotified: () => postgresWakeUps.connected,
+    giveBack: (ticket) => tickets.giveBack(ticket),
   })
   closing.push(() => authorised.stop())
   const projectors: Projector[] = []
   const projections: string[] = []
   const tail = new Tail(
-    db,
+    background,
     {
       ...observe,
       logReplaced(error) {
@@ -281,6 +301,10 @@ async function startLog(
       authorised.personChanged(userId)
     },
     ticketUsed: (ticket) => authorised.ticketUsed(ticket),
+    silent: () => {
+      authorised.anythingChanged()
+      wake()
+    },
     failed: observe.listenerFailed,
   })
   closing.push(() => postgresWakeUps.close())
@@ -303,7 +327,7 @@ async function startLog(
   }
   /** Whichever node has its lease works at it; what is appended from now on is for it. */
   const project = async (projection: Projection): Promise<Projector> => {
-    const projector = new Projector(db, projection, observe, holder)
+    const projector = new Projector(db, projection, observe, holder, background)
     await projector.register()
     projectors.push(projector)
     projections.push(projection.name)

@@ -20,6 +20,7 @@ type ServeOptions = {
   port?: number
   data?: string
   workers: number
+  workerPatience: number
 }
 
 /** ISM in this process, or in several. */
@@ -51,6 +52,12 @@ export function addServe(program: Command, io: Io): void {
     .option('--port <number>', 'port to listen on instead of ism_port (default: 5403); 0 takes any free one', parsePort)
     .option('--data <dir>', `with --embedded: where everything is kept (default: ./${DEFAULT_DATA_DIRECTORY})`)
     .option('--workers <number>', 'processes that share the port, each a node of its own', parseWorkers, 1)
+    .addOption(
+      new Option('--worker-patience <seconds>', 'how long a worker may not answer until it is replaced')
+        .argParser(Number)
+        .default(30)
+        .hideHelp(),
+    )
     .action(async (options: ServeOptions) => {
       if (options.data !== undefined && !options.embedded) command.error('error: --data goes with --embedded only')
       const stop = listenForStop(io.signals)
@@ -91,7 +98,7 @@ async function runApp(config: Config, options: ServeOptions, io: Io, stop: StopR
     ? { logger, migrate: true, progress: (line: string) => void writeLine(io.stderr, line) }
     : { logger, migrate: options.migrate === true }
   // A start that waits for its database is given up when told to stop: it has promised nobody anything yet.
-  const running = await Promise.race([run(config, options.workers, start), stop.asked.then(() => undefined)])
+  const running = await Promise.race([run(config, options, start), stop.asked.then(() => undefined)])
   if (!running) return
   try {
     const address = await Promise.race([running.listening, running.failed, stop.asked.then(() => undefined)])
@@ -110,10 +117,10 @@ async function runApp(config: Config, options: ServeOptions, io: Io, stop: StopR
   logger.info('stopped')
 }
 
-async function run(config: Config, workers: number, start: StartOptions): Promise<Running> {
+async function run(config: Config, { workers, workerPatience }: ServeOptions, start: StartOptions): Promise<Running> {
   if (workers > 1) {
     const { startWorkers } = await import('./workers.ts')
-    return startWorkers(workers, config, start)
+    return startWorkers(workers, config, start, workerPatience)
   }
   const { startApp } = await import('../app.ts')
   const app = await startApp(config, start)

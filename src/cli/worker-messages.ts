@@ -7,6 +7,8 @@ export type Address = { host: string; port: number }
 export type ToWorker =
   | { kind: 'run'; config: Config }
   | { kind: 'stop' }
+  /** Answered with a pong, unless the worker hangs. */
+  | { kind: 'ping' }
   /** A worker's metrics are wanted. */
   | { kind: 'snapshot'; id: number }
   /** The sum that the worker asked for. */
@@ -15,6 +17,7 @@ export type ToWorker =
 export type FromWorker =
   /** It listens for messages. */
   | { kind: 'ready' }
+  | { kind: 'pong' }
   | { kind: 'listening'; address: Address }
   /** It could not start, and ends. */
   | { kind: 'failed'; message: string; stack: string | undefined }

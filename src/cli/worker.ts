@@ -71,6 +71,7 @@ function openPrimary() {
   process.on('message', (message: ToWorker) => {
     if (message.kind === 'run') run(message.config)
     else if (message.kind === 'stop') stop()
+    else if (message.kind === 'ping') void say({ kind: 'pong' })
     else if (message.kind === 'snapshot') void snapshot(message.id)
     else {
       sums.get(message.id)?.(message.text)

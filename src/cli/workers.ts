@@ -23,6 +23,10 @@ type Place = {
   worker: Worker | undefined
   listening: boolean
   startedAt: number
+  /** It listens for messages, so it answers pings unless it hangs. */
+  answers: boolean
+  /** Ticks of this process for which the last ping has waited for its answer. */
+  unanswered: number
   /** How often in a row it ended soon. */
   failures: number
   timer: NodeJS.Timeout | undefined
@@ -34,11 +38,21 @@ const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 30_000
 /** Who lived longer than this did not die of its start. */
 const SOON_MS = 30_000
+/** In this many ticks a worker that does not answer is given up. */
+const PATIENCE_TICKS = 6
 /** A worker that hangs is left out of the sum. */
 const SNAPSHOT_MS = 2_000
 
-/** @throws Error where the database cannot be used; what else keeps workers from starting comes by `failed` */
-export async function startWorkers(count: number, config: Config, options: StartOptions): Promise<Workers> {
+/**
+ * @param patienceSeconds how long a worker may not answer until it is replaced
+ * @throws Error where the database cannot be used; what else keeps workers from starting comes by `failed`
+ */
+export async function startWorkers(
+  count: number,
+  config: Config,
+  options: StartOptions,
+  patienceSeconds: number,
+): Promise<Workers> {
   await prepareDatabase(config.postgres, options)
   // Each would take another free port after all of them have died.
   const port = config.server.port || (await freePort(config.server.host))
@@ -46,6 +60,7 @@ export async function startWorkers(count: number, config: Config, options: Start
     count,
     { ...config, server: { ...config.server, port }, metrics: { ...config.metrics, port: undefined } },
     options.logger,
+    (patienceSeconds * 1_000) / PATIENCE_TICKS,
   )
   const metrics = await serveMetrics(config.metrics, () => workers.sum())
   workers.start()
@@ -67,14 +82,18 @@ class WorkerPool {
   readonly #snapshots = new Map<number, (metrics: MetricsSnapshot) => void>()
   #allListen: (address: Address) => void = () => {}
   #fail: (error: Error) => void = () => {}
+  readonly #tickMs: number
+  #ticking: NodeJS.Timeout | undefined
   #asked = 0
   #stopping = false
 
-  constructor(count: number, config: Config, logger: Logger) {
+  constructor(count: number, config: Config, logger: Logger, tickMs: number) {
     this.#config = config
     this.#logger = logger
+    this.#tickMs = tickMs
     this.#places = Array.from({ length: count }, (_, n) => {
-      return { number: n + 1, worker: undefined, listening: false, startedAt: 0, failures: 0, timer: undefined }
+      const now = { worker: undefined, listening: false, startedAt: 0, answers: false, unanswered: 0 }
+      return { number: n + 1, ...now, failures: 0, timer: undefined }
     })
     this.listening = new Promise((resolve) => {
       this.#allListen = resolve
@@ -93,11 +112,13 @@ class WorkerPool {
       for (const { worker } of this.#places) worker?.process.kill('SIGKILL')
     })
     for (const place of this.#places) this.#fork(place)
+    this.#ticking = setInterval(() => this.#tick(), this.#tickMs)
   }
 
   /** The workers end as one process does, all at once. @throws Error where one had to be killed */
   async close(): Promise<void> {
     this.#stopping = true
+    clearInterval(this.#ticking)
     for (const { timer } of this.#places) clearTimeout(timer)
     const late: number[] = []
     await Promise.all(
@@ -137,20 +158,46 @@ class WorkerPool {
   }
 
   #fork(place: Place): void {
-    // The same program once more; structured clones keep what is undefined.
-    cluster.setupPrimary({ args: ['worker', String(place.number)], serialization: 'advanced' })
-    const worker = cluster.fork()
+    Object.assign(place, { listening: false, startedAt: performance.now(), answers: false, unanswered: 0 })
+    try {
+      // The same program once more; structured clones keep what is undefined.
+      cluster.setupPrimary({ args: ['worker', String(place.number)], serialization: 'advanced' })
+      const worker = cluster.fork()
+      // One that has no process does not exit either.
+      if (worker.process.pid === undefined) worker.once('error', (error) => this.#notStarted(place, error))
+      else this.#follow(place, worker)
+    } catch (error) {
+      this.#notStarted(place, error)
+    }
+  }
+
+  #follow(place: Place, worker: Worker): void {
     closeWhatIsNotTaken(worker)
     place.worker = worker
-    place.listening = false
-    place.startedAt = performance.now()
     worker.on('message', (message: FromWorker) => this.#take(place, worker, message))
     worker.on('error', (error) => this.#logger.error({ err: error, worker: place.number }, 'a worker does not answer'))
     worker.once('exit', (code, signal) => this.#ended(place, worker.process.pid, code, signal))
   }
 
+  /** By ticks, not by the clock: on a machine that was paused, all of them have missed the same. */
+  #tick(): void {
+    for (const place of this.#places) {
+      const { worker, answers } = place
+      if (!worker || !answers) continue
+      if (place.unanswered === 0) send(worker, { kind: 'ping' })
+      else if (place.unanswered === PATIENCE_TICKS) {
+        this.#logger.error({ worker: place.number, workerPid: worker.process.pid }, 'a worker hangs: it is killed')
+        worker.process.kill('SIGKILL')
+      }
+      place.unanswered++
+    }
+  }
+
   #take(place: Place, worker: Worker, message: FromWorker): void {
-    if (message.kind === 'ready') send(worker, { kind: 'run', config: this.#config })
+    if (message.kind === 'ready') {
+      place.answers = true
+      send(worker, { kind: 'run', config: this.#config })
+    } else if (message.kind === 'pong') place.unanswered = 0
     else if (message.kind === 'listening') this.#listens(place, message.address)
     else if (message.kind === 'failed') this.#couldNotStart(place, message)
     else if (message.kind === 'snapshot') this.#snapshots.get(message.id)?.(message.metrics)
@@ -179,13 +226,25 @@ class WorkerPool {
     place.worker = undefined
     place.listening = false
     if (this.#stopping) return
-    place.failures = performance.now() - place.startedAt > SOON_MS ? 1 : place.failures + 1
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (place.failures - 1), LONGEST_PAUSE_MS)
+    const pause = this.#forkLater(place)
     this.#logger.error(
       { worker: place.number, workerPid: pid, code, signal, pause },
       'a worker ended: starting another',
     )
+  }
+
+  #notStarted(place: Place, error: unknown): void {
+    if (this.#stopping) return
+    const pause = this.#forkLater(place)
+    this.#logger.error({ err: error, worker: place.number, pause }, 'no process for a worker: trying again')
+  }
+
+  /** @returns in how many milliseconds */
+  #forkLater(place: Place): number {
+    place.failures = performance.now() - place.startedAt > SOON_MS ? 1 : place.failures + 1
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (place.failures - 1), LONGEST_PAUSE_MS)
     place.timer = setTimeout(() => this.#fork(place), pause)
+    return pause
   }
 }
 

@@ -126,7 +126,7 @@ export const SCHEMA = {
       pool_size: {
         type: type.integer(1, 1000, 'connections'),
         default: 10,
-        doc: 'Most connections that one ISM opens.',
+        doc: 'Most connections that one ISM opens for requests; three more are for its own work.',
       },
     },
   },

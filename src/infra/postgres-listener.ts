@@ -4,6 +4,7 @@ import type { PostgresConfig } from '../config/config.ts'
 import { clientConfig } from './postgres.ts'
 
 export interface PostgresListener {
+  /** Whether what is notified arrives at present. */
   readonly connected: boolean
   close(): Promise<void>
 }
@@ -12,12 +13,20 @@ export type ListenerHandlers = {
   notified(channel: string, payload: string): void
   /** Called at each connection: whatever was notified while there was none is lost. */
   connected(): void
+  /** The connection does not answer: what is notified from here on, or was a moment ago, may come late or never. */
+  silent(): void
   failed(error: Error): void
 }
 
 const RETRY_MS = 1_000
-/** A listener hears nothing for hours; this tells a silent network from a silent database. */
-const PROBE_MS = 10_000
+/** From an answer to the next probe: a listener may hear nothing for hours, whether its network works or not. */
+const PROBE_MS = 250
+/** A probe unanswered for so long: others have to look themselves. With the above, they know within 650 ms. */
+const SILENT_MS = 400
+/** And for so long: this connection is given up. */
+const GIVE_UP_MS = 10_000
+/** A server that does not answer does not close either. */
+const END_MS = 500
 
 /** Behind a transaction pooler there is no session to listen in: nothing is ever notified. */
 export function listen(config: PostgresConfig, channels: string[], handlers: ListenerHandlers): PostgresListener {
@@ -25,10 +34,11 @@ export function listen(config: PostgresConfig, channels: string[], handlers: Lis
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
   let connected = false
+  let answers = false
   let closed = false
 
   async function connect(): Promise<void> {
-    const next = new pg.Client({ ...clientConfig(config), application_name: 'ism listener', query_timeout: PROBE_MS })
+    const next = new pg.Client({ ...clientConfig(config), application_name: 'ism listener', query_timeout: GIVE_UP_MS })
     client = next
     next.on('error', (error) => lost(next, error))
     next.on('end', () => lost(next, new Error('The connection ended.')))
@@ -42,16 +52,47 @@ export function listen(config: PostgresConfig, channels: string[], handlers: Lis
     }
     if (client !== next) return
     connected = true
+    answers = true
     handlers.connected()
-    timer = setInterval(() => next.query('select 1').catch((error: Error) => lost(next, error)), PROBE_MS)
+    probeLater(next)
+  }
+
+  function probeLater(which: pg.Client): void {
+    timer = setTimeout(() => void probe(which), PROBE_MS)
     timer.unref()
+  }
+
+  /** What was notified before the answer has come before it, however late that is. */
+  async function probe(which: pg.Client): Promise<void> {
+    let answered = false
+    // An answer that has come while this process was busy is read first.
+    const silence = setTimeout(() => setImmediate(() => !answered && doubt(which)), SILENT_MS)
+    silence.unref()
+    try {
+      await which.query('select 1')
+    } catch (error) {
+      lost(which, error as Error)
+      return
+    } finally {
+      answered = true
+      clearTimeout(silence)
+    }
+    if (client !== which) return
+    answers = true
+    probeLater(which)
+  }
+
+  function doubt(which: pg.Client): void {
+    if (client !== which || !connected) return
+    answers = false
+    handlers.silent()
   }
 
   function lost(which: pg.Client, error: Error): void {
     if (client !== which) return
     client = undefined
     connected = false
-    clearInterval(timer)
+    clearTimeout(timer)
     which.end().catch(() => {})
     if (closed) return
     handlers.failed(error)
@@ -62,15 +103,16 @@ export function listen(config: PostgresConfig, channels: string[], handlers: Lis
   void connect()
   return {
     get connected() {
-      return connected
+      return connected && answers
     },
     async close() {
       closed = true
       connected = false
-      clearInterval(timer)
+      clearTimeout(timer)
       const last = client
       client = undefined
-      await last?.end().catch(() => {})
+      if (!last) return
+      await Promise.race([last.end().catch(() => {}), new Promise((resolve) => setTimeout(resolve, END_MS).unref())])
     },
   }
 }

@@ -61,6 +61,7 @@ const GATHER_MS = 100
 
 export class Projector {
   readonly #db: Queryable
+  readonly #leases: Queryable
   readonly #projection: Projection
   readonly #observe: ProjectorObserver
   readonly #holder: string
@@ -75,9 +76,19 @@ export class Projector {
   #registered = false
   #running: Promise<void> | undefined
 
-  /** @param holder what this node is called, a UUID */
-  constructor(db: Queryable, projection: Projection, observe: ProjectorObserver, holder: string) {
+  /**
+   * @param holder what this node is called, a UUID
+   * @param leases where the lease is held, which must not wait behind requests
+   */
+  constructor(
+    db: Queryable,
+    projection: Projection,
+    observe: ProjectorObserver,
+    holder: string,
+    leases: Queryable = db,
+  ) {
     this.#db = db
+    this.#leases = leases
     this.#holder = holder
     this.#projection = projection
     this.#observe = observe
@@ -115,7 +126,7 @@ export class Projector {
       await this.#projection.underWay.stop()
       await this.#settle().catch(() => {})
     }
-    await releaseLease(this.#db, this.#projection.name, this.#holder).catch(() => {})
+    await releaseLease(this.#leases, this.#projection.name, this.#holder).catch(() => {})
   }
 
   async #run(): Promise<void> {
@@ -139,7 +150,7 @@ export class Projector {
   async #holdLease(): Promise<boolean> {
     if (!this.#lease || performance.now() - this.#prolongedAt > FRESH_MS) {
       const asked = performance.now()
-      const lease = await takeLease(this.#db, this.#projection.name, this.#holder)
+      const lease = await takeLease(this.#leases, this.#projection.name, this.#holder)
       // Under another epoch somebody else may have worked meanwhile.
       if (lease?.epoch !== this.#lease?.epoch) this.#forget()
       this.#lease = lease
@@ -177,7 +188,7 @@ export class Projector {
     if (settled === undefined || !this.#lease || settled <= this.#lease.seq) return
     const { epoch } = this.#lease
     const asked = performance.now()
-    const isOurs = await advance(this.#db, this.#projection.name, this.#lease, settled)
+    const isOurs = await advance(this.#leases, this.#projection.name, this.#lease, settled)
     this.#lease = isOurs ? { seq: settled, epoch } : undefined
     if (isOurs) this.#unsettled = this.#unsettled.filter(({ seq }) => seq > settled)
     else this.#forget()

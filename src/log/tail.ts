@@ -13,7 +13,8 @@ export type TailObserver = {
 
 /**
  * Called in order, with each event once; what comes next waits for what it returns. Several events at once are for the
- * members of one room, and so change nobody's memberships.
+ * members of one room, and so change nobody's memberships. Whatever goes wrong is the follower's own to mend: it is not
+ * called with them again.
  */
 export type Follower = (events: [LogEvent, ...LogEvent[]]) => Promise<void> | undefined
 

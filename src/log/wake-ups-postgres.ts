@@ -13,6 +13,8 @@ export const TICKET_CHANNEL = 'ism_ticket'
 export type PostgresWakeUpHandlers = WakeUpHandlers & {
   userChanged(userId: string): void
   ticketUsed(ticket: string): void
+  /** Nothing may be heard at present, nor was a moment ago. */
+  silent(): void
 }
 
 export function openPostgresWakeUps(config: PostgresConfig, handlers: PostgresWakeUpHandlers): WakeUps {
@@ -24,6 +26,7 @@ export function openPostgresWakeUps(config: PostgresConfig, handlers: PostgresWa
   const listener = listen(config, Object.keys(heard), {
     notified: (channel, payload) => heard[channel]?.(payload),
     connected: () => handlers.connected(),
+    silent: () => handlers.silent(),
     failed: (error) => handlers.failed(error),
   })
   return {

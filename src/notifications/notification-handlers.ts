@@ -13,10 +13,11 @@ export type NotificationParts = {
   opener: StreamOpener
   authorised: AuthorisedStreams
   tickets: StreamTickets
+  observe: { streamFailed(error: unknown): void }
 }
 
 export function notificationHandlers(
-  { notifications, opener, authorised, tickets }: NotificationParts,
+  { notifications, opener, authorised, tickets, observe }: NotificationParts,
   limits: RateLimits,
 ) {
   return {
@@ -39,7 +40,10 @@ export function notificationHandlers(
       authorised.admit(stream, ctx.state.grant)
       stream.onClose(ctx.state.finishLater())
       // The response has begun: what fails from here on can only end the stream, and its client resumes.
-      await opener.open(stream, lastEventIdOf(ctx)).catch(() => stream.destroy())
+      await opener.open(stream, lastEventIdOf(ctx)).catch((error: unknown) => {
+        observe.streamFailed(error)
+        stream.destroy()
+      })
     },
     ticket: async (ctx) => {
       limits.ticket(ctx.state.user.id)

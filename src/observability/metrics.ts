@@ -108,6 +108,11 @@ export function createMetrics(registry: Registry) {
       help: 'Streams closed because their reader did not read.',
       registers,
     }),
+    streamFailures: new Counter({
+      name: 'ism_stream_failures_total',
+      help: 'Streams that could not be opened, though whoever asked for them may have one.',
+      registers,
+    }),
     kafkaRecords: new Counter({
       name: 'ism_kafka_records_total',
       help: 'Records read from Kafka, by what became of them.',

@@ -167,8 +167,15 @@ export function createObservations(logger: Logger) {
       metrics.streamOverflows.inc()
       logger.info({ userId }, 'a stream whose reader does not read was closed')
     },
+    streamFailed(error: unknown): void {
+      metrics.streamFailures.inc()
+      warnSeldom(error, 'a stream could not be opened: its client tries again')
+    },
     framesWritten(count: number): void {
       metrics.frames.inc(count)
+    },
+    deliveryFailed(error: unknown): void {
+      logger.error({ err: error }, 'an event could not be delivered: all streams were ended, and resume')
     },
     kafkaJoined(partitions: number[]): void {
       metrics.kafkaLag.reset()

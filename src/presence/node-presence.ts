@@ -96,6 +96,8 @@ export class NodePresence {
       this.#beatAt = performance.now()
       const { taken, tail } = await beat(this.#db, id, this.#options.tailSeq(), came, went).catch((error: unknown) => {
         this.#notTakenDown(batch)
+        // It may have been taken down all the same: whoever is back by the next beat has no row then.
+        for (const userId of went) this.#stored.delete(userId)
         throw error
       })
       this.#observe.tailLagged(tail)

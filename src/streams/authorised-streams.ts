@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { Queryable } from '../infra/postgres.ts'
 import { authExpiringFrame } from './event-frames.ts'
 import type { Stream } from './stream.ts'
-import { findRevoked, OPEN_SECONDS, releaseTicket, type TicketUse } from './ticket-repository.ts'
+import { findRevoked, OPEN_SECONDS, type TicketUse } from './ticket-repository.ts'
 
 export type Grant = {
   /** `exp` of the token, in milliseconds since the epoch. */
@@ -21,11 +21,22 @@ const WARN_MS = 60_000
 const EXPIRY_TICK_MS = 250
 /** How often people are looked up while changes are not notified, or after a look-up that failed. */
 const POLL_MS = 500
+/** Entries that one statement looks up. */
+const SLICE = 1_000
+
+export type AuthorisedStreamsOptions = {
+  leewaySeconds: number
+  /** Whether changes of people and uses of tickets are heard of at present. */
+  isNotified: () => boolean
+  /** Called where a ticket's stream is over and the ticket may open another. */
+  giveBack: (ticket: TicketUse) => Promise<void>
+}
 
 export class AuthorisedStreams {
   readonly #db: Queryable
   readonly #leewayMs: number
   readonly #isNotified: () => boolean
+  readonly #giveBack: (ticket: TicketUse) => Promise<void>
   readonly #people = new Map<string, readonly Authorised[]>()
   /** By hash, the newest stream here of each ticket. */
   readonly #tickets = new Map<string, Authorised>()
@@ -39,11 +50,11 @@ export class AuthorisedStreams {
   #changes = 0
   #looking: Promise<void> | undefined
 
-  /** `isNotified` tells whether changes of people and uses of tickets are heard of at present. */
-  constructor(db: Queryable, options: { leewaySeconds: number; isNotified: () => boolean }) {
+  constructor(db: Queryable, options: AuthorisedStreamsOptions) {
     this.#db = db
     this.#leewayMs = options.leewaySeconds * 1_000
     this.#isNotified = options.isNotified
+    this.#giveBack = options.giveBack
     this.#timers = [setInterval(() => this.#expire(), EXPIRY_TICK_MS), setInterval(() => this.#poll(), POLL_MS)]
     for (const timer of this.#timers) timer.unref()
   }
@@ -120,11 +131,11 @@ export class AuthorisedStreams {
     if (each.ticket && this.#tickets.get(each.ticket.hash) === each) this.#release(each, each.ticket)
   }
 
-  /** In time for a client that has had nothing yet and tries again. Where it fails, that one needs another ticket. */
+  /** In time for a client that has had nothing yet and tries again. */
   #release({ openedAt }: Authorised, ticket: TicketUse): void {
     this.#tickets.delete(ticket.hash)
     if (ticket.opening < (this.#used.get(ticket.hash) ?? 0)) return
-    if (performance.now() - openedAt < OPEN_SECONDS * 1_000) releaseTicket(this.#db, ticket).catch(() => {})
+    if (performance.now() - openedAt < OPEN_SECONDS * 1_000) void this.#giveBack(ticket)
   }
 
   #schedule(each: Authorised, time: number): void {
@@ -179,15 +190,37 @@ export class AuthorisedStreams {
   /** What does not answer is asked again by the next poll; whoever reports that it is down is the tail. */
   async #lookUp(): Promise<void> {
     while (this.#suspects.size > 0) {
-      const suspects = [...this.#suspects]
-      this.#suspects.clear()
+      const slice = this.#takeSlice()
       try {
-        const authorisations = suspects.map(({ stream, ticket }) => ({ userId: stream.userId, ticket }))
-        for (const place of await findRevoked(this.#db, authorisations)) suspects[place]?.stream.destroy()
+        const authorisations = slice.map(([{ stream, ticket }]) => ({ userId: stream.userId, ticket }))
+        for (const place of await findRevoked(this.#db, authorisations))
+          for (const { stream } of slice[place] ?? []) stream.destroy()
       } catch {
-        for (const each of suspects) if (this.#people.get(each.stream.userId)?.includes(each)) this.#suspects.add(each)
+        for (const each of slice.flat())
+          if (this.#people.get(each.stream.userId)?.includes(each)) this.#suspects.add(each)
         return
       }
+      // A node's streams are many slices: others come in between.
+      if (this.#suspects.size > 0) await new Promise((resolve) => setImmediate(resolve))
     }
+  }
+
+  /** Some of the suspects, who are no suspects then; those that stand and fall together are one entry. */
+  #takeSlice(): [Authorised, ...Authorised[]][] {
+    const people = new Map<string, [Authorised, ...Authorised[]]>()
+    const slice: [Authorised, ...Authorised[]][] = []
+    for (const each of this.#suspects) {
+      const same = each.ticket ? undefined : people.get(each.stream.userId)
+      if (!same && slice.length === SLICE) break
+      this.#suspects.delete(each)
+      if (same) {
+        same.push(each)
+        continue
+      }
+      const entry: [Authorised] = [each]
+      slice.push(entry)
+      if (!each.ticket) people.set(each.stream.userId, entry)
+    }
+    return slice
   }
 }

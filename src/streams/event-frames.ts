@@ -52,7 +52,9 @@ export function authExpiringFrame(expiresAt: number): Buffer {
 
 export const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
 
+const RECONNECT_MS = { from: 1_000, to: 3_000 }
+
 /** How long the client waits before it reconnects: spread, so that a node's clients do not all come at once. */
-export function retryFrame(): Buffer {
-  return Buffer.from(`retry: ${1_000 + Math.floor(Math.random() * 2_000)}\n\n`)
+export function retryFrame({ from, to } = RECONNECT_MS): Buffer {
+  return Buffer.from(`retry: ${from + Math.floor(Math.random() * (to - from))}\n\n`)
 }

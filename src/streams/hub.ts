@@ -3,7 +3,7 @@ import { EventType, type LogEvent } from '../log/event.ts'
 import { type Interval, type Memberships, sees } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
 import { unavailable } from '../shared/app-error.ts'
-import { EventFrames, KEEP_ALIVE } from './event-frames.ts'
+import { EventFrames, KEEP_ALIVE, retryFrame } from './event-frames.ts'
 import type { Stream } from './stream.ts'
 import { writeQueue } from './write-queue.ts'
 
@@ -30,6 +30,8 @@ export type HubObserver = {
   streamClosed(): void
   streamOverflowed(userId: string): void
   framesWritten(count: number): void
+  /** Events could not be handed to streams, so all of them were ended. */
+  deliveryFailed(error: unknown): void
 }
 
 export type PeopleWatcher = {
@@ -45,8 +47,10 @@ const BULK = 250
 const TURN_DELIVERIES = 5_000
 /** With so many bytes waiting for their turn on one stream, the log is read no further. */
 const MAX_WAITING_BYTES = 64 * 1024
-/** Every this many keep-alives the cursor is repeated: once a minute at five seconds. */
-const KEEP_ALIVES_A_CURSOR = 12
+/** So often the cursor is repeated, in a keep-alive's place; where those are rarer, in each of them. */
+const CURSOR_SECONDS = 60
+/** For who was ended by a newer stream of the same person: one too many, all healthy, would end each other for ever. */
+const DISPLACED_RETRY_MS = { from: 45_000, to: 75_000 }
 
 export class Hub {
   readonly frames: EventFrames
@@ -62,6 +66,7 @@ export class Hub {
   #count = 0
   #deliveries = 0
   #isCongested = false
+  readonly #keepAlivesACursor: number
   readonly #wheel: NodeJS.Timeout
   #watcher: PeopleWatcher | undefined
   #ticks = 0
@@ -72,7 +77,15 @@ export class Hub {
     this.#options = options
     this.#observe = observe
     this.frames = new EventFrames(tail.epoch)
-    tail.follow((events) => this.#follow(events))
+    tail.follow((events) => {
+      try {
+        return this.#follow(events)
+      } catch (error) {
+        this.#startOver(error)
+        return undefined
+      }
+    })
+    this.#keepAlivesACursor = Math.max(1, Math.floor(CURSOR_SECONDS / options.keepAliveSeconds))
     this.#wheel = setInterval(() => this.#tick(), options.keepAliveSeconds * 1_000)
     this.#wheel.unref()
   }
@@ -116,7 +129,9 @@ export class Hub {
     else this.#opening.set(userId, new Set([stream]))
     stream.onClose(() => this.#remove(stream))
     const [oldest, ...others] = this.#streamsOf(userId)
-    if (oldest && others.length >= this.#options.maxPerUser) this.#end(oldest)
+    if (!oldest || others.length < this.#options.maxPerUser) return
+    oldest.write(retryFrame(DISPLACED_RETRY_MS))
+    this.#end(oldest)
   }
 
   /** From now on the stream gets what is for its person; it has had everything up to the tail's position. */
@@ -130,11 +145,8 @@ export class Hub {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#wheel)
-    const streams = [...this.#people.values(), ...this.#opening.values()].flatMap((each) => [
-      ...('streams' in each ? each.streams : each),
-    ])
     await Promise.all(
-      streams.map((stream) => {
+      this.#streams().map((stream) => {
         this.#end(stream)
         return new Promise<void>((resolve) => stream.onClose(resolve))
       }),
@@ -143,7 +155,7 @@ export class Hub {
 
   /** Forgets a person whose last stream is gone or never came to be attached. */
   release(person: Person): void {
-    if (person.streams.length > 0 || person.openings > 0) return
+    if (person.streams.length > 0 || person.openings > 0 || this.#people.get(person.userId) !== person) return
     this.#people.delete(person.userId)
     this.#forgetRooms(person)
   }
@@ -162,9 +174,20 @@ export class Hub {
     return wait
   }
 
+  /** Who had what of an event is not known any more, nor who is in which room: clients resume from the log. */
+  #startOver(error: unknown): void {
+    this.#observe.deliveryFailed(error)
+    for (const stream of this.#streams()) this.#end(stream)
+    // Those that are held by streams that were opening.
+    this.#people.clear()
+    this.#rooms.clear()
+  }
+
   #deliver(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted) {
-      for (const person of this.#people.values()) person.memberships.apply(event)
+      // Whoever has left it keeps an interval in which there is nothing to see any more.
+      const people = this.#rooms.get(event.roomId ?? '')
+      for (const person of people?.keys() ?? []) person.memberships.apply(event)
       if (event.roomId) this.#rooms.delete(event.roomId)
       return
     }
@@ -222,8 +245,13 @@ export class Hub {
 
   #tick(): void {
     this.#ticks++
-    const frame = this.#ticks % KEEP_ALIVES_A_CURSOR === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
+    const frame = this.#ticks % this.#keepAlivesACursor === 0 ? this.frames.cursor(this.#tail.position) : KEEP_ALIVE
     for (const person of this.#people.values()) this.#write(person, frame, true)
+  }
+
+  #streams(): Stream[] {
+    const live = [...this.#people.values()].flatMap(({ streams }) => streams)
+    return live.concat([...this.#opening.values()].flatMap((streams) => [...streams]))
   }
 
   /** The person's streams, oldest first: one that still opens is younger than the live ones, or held up. */

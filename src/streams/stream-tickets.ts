@@ -18,10 +18,13 @@ export type OpenedByTicket = {
 
 export class StreamTickets {
   readonly #db: Queryable
+  readonly #streams: Queryable
   readonly #leewaySeconds: number
 
-  constructor(db: Queryable, leewaySeconds: number) {
+  /** @param streams for what is asked where a stream opens or ends, as thousands do at once */
+  constructor(db: Queryable, streams: Queryable, leewaySeconds: number) {
     this.#db = db
+    this.#streams = streams
     this.#leewaySeconds = leewaySeconds
   }
 
@@ -46,15 +49,15 @@ export class StreamTickets {
     const hash = hashOf(ticket)
     // As tokens are judged, to the second: src/auth/token-verifier.ts.
     const validAfter = new Date((Math.floor(Date.now() / 1_000) - this.#leewaySeconds) * 1_000)
-    const used = await useTicket(this.#db, hash, resumes, validAfter)
+    const used = await useTicket(this.#streams, hash, resumes, validAfter)
     if (!used) throw unauthenticated()
     const { userId, displayName, expiresAt, opening } = used
     return { user: { id: userId, displayName }, expiresAt: expiresAt.getTime(), ticket: { hash, opening } }
   }
 
-  /** For a use that opened no stream. Where it fails, the client needs another ticket. */
+  /** For a use that opened no stream, or whose stream is over. Where it fails, the client needs another ticket. */
   async giveBack(use: TicketUse): Promise<void> {
-    await releaseTicket(this.#db, use).catch(() => {})
+    await releaseTicket(this.#streams, use).catch(() => {})
   }
 
   deleteOld(): Promise<void> {

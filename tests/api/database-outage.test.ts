@@ -1,4 +1,5 @@
 /** PostgreSQL out of reach while ISM runs: what is answered meanwhile, and that ISM is back by itself. */
+import { EventSource } from 'eventsource'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
 import { startIsm, type TestIsm } from '../support/ism.ts'
@@ -104,6 +105,24 @@ test('calls answer 503 and say when to come again, and ISM is back without being
   }, 5_000)
   expect((await dora.get('/api/rooms')).status).toBe(200)
   expect((await alice.post(`/api/users/friends/add/${bob.id}`)).status).toBe(200)
+})
+
+test('an EventSource that comes meanwhile is there once PostgreSQL is back', { timeout: 30_000 }, async () => {
+  const ticket = await alice.ticket()
+  await allowConnections(false)
+  const source = new EventSource(`${ism.url}/api/sse?ticket=${ticket}`)
+  const opened = new Promise((resolve) => source.addEventListener('cursor', resolve, { once: true }))
+  try {
+    await new Promise((resolve) => source.addEventListener('error', resolve, { once: true }))
+    expectUnavailable(await bob.get('/api/rooms'))
+    await allowConnections(true)
+    await opened
+    expect(source.readyState).toBe(EventSource.OPEN)
+  } finally {
+    await allowConnections(true)
+    source.close()
+  }
+  await isReady()
 })
 
 test('a transaction whose connection is cut answers 503 and leaves nothing half-done', async () => {

@@ -126,12 +126,18 @@ describe('a ticket', () => {
     }
   })
 
-  test('that a full node turned away opens a stream elsewhere', async () => {
+  test('is told by a full node to come back, as no EventSource does after a 503, and opens a stream elsewhere', async () => {
     const full = await ism.anotherNode({ streams: { maxPerNode: 0 } })
     const ticket = await alice.ticket()
-    const refusal = await call(`http://127.0.0.1:${full.address.port}/api/sse?ticket=${ticket}`)
+    const there = alice.at(`http://127.0.0.1:${full.address.port}`)
+    const response = await fetch(`${there.url}/api/sse?ticket=${ticket}`)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(await response.text()).toMatch(/^retry: [2-5]\d{3}\n\n$/)
+    expectRefusal(await there.get('/api/sse'), 'SERVICE_UNAVAILABLE')
+    expect((await there.source('?ticket=unknown')).status).toBe(401)
     await full.close()
-    expectRefusal(refusal, 'SERVICE_UNAVAILABLE')
     await expectHears(await alice.source(`?ticket=${ticket}`), 'on the other node')
   })
 
@@ -170,6 +176,30 @@ describe('a ticket', () => {
     expect((await call(`/api/sse?ticket=${ticket}`, {}, 'HEAD')).status).toBe(401)
     await expectHears(await alice.source(`?ticket=${ticket}`), 'first')
   })
+})
+
+test('however many come at once with tickets, a request finds a connection', { timeout: 20_000 }, async () => {
+  const tickets = await Promise.all(Array.from({ length: 12 }, () => alice.ticket()))
+  const holder = await ism.sql.connect()
+  await holder.query('begin; lock table stream_ticket in access exclusive mode')
+  const opening = tickets.map((ticket) => alice.source(`?ticket=${ticket}`))
+  try {
+    await eventually('they wait for the table', async () => {
+      const { rowCount } = await ism.sql.query(
+        `select from pg_locks where relation = 'stream_ticket'::regclass and not granted`,
+      )
+      return (rowCount ?? 0) >= 3
+    })
+    const asked = performance.now()
+    expect((await bob.get('/api/users/search?username=nobody')).status).toBe(200)
+    expect(performance.now() - asked).toBeLessThan(2_000)
+  } finally {
+    await holder.query('rollback')
+    holder.release()
+  }
+  expect((await Promise.all(opening)).map(({ status }) => status)).toEqual(tickets.map(() => 200))
+  for (const stream of await Promise.all(opening)) stream.close()
+  await released(alice)
 })
 
 describe('the stream of a ticket', () => {

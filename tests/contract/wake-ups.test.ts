@@ -12,7 +12,7 @@ async function start(): Promise<WakeUpServer> {
   const proxy = await startTcpProxy(here.config)
   const client = new pg.Client({ ...here.config, ssl: false })
   await client.connect()
-  const others = { userChanged: () => {}, ticketUsed: () => {} }
+  const others = { userChanged: () => {}, ticketUsed: () => {}, silent: () => {} }
   return {
     open: (handlers) =>
       openPostgresWakeUps({ ...here.config, host: '127.0.0.1', port: proxy.port }, Object.assign(handlers, others)),
@@ -44,6 +44,7 @@ test('PostgreSQL tells of changed people, too', async () => {
     failed: () => {},
     userChanged: (userId) => changed.push(userId),
     ticketUsed: () => {},
+    silent: () => {},
   })
   await eventually('it listens', async () => connected)
   const { rows } = await client.query(
@@ -55,5 +56,36 @@ test('PostgreSQL tells of changed people, too', async () => {
   expect(changed).toEqual([rows[0].id])
   await wakeUps.close()
   await client.end()
+  await drop()
+})
+
+test('PostgreSQL that does not answer is known within a second, and what it told meanwhile is heard when it does', async () => {
+  const { config, drop } = await createDatabase({ empty: true })
+  const proxy = await startTcpProxy(config)
+  const client = new pg.Client({ ...config, ssl: false })
+  await client.connect()
+  const heard = { connections: 0, silences: 0, seqs: [] as number[] }
+  const wakeUps = openPostgresWakeUps(
+    { ...config, host: '127.0.0.1', port: proxy.port },
+    {
+      woken: (seq) => heard.seqs.push(seq),
+      connected: () => heard.connections++,
+      silent: () => heard.silences++,
+      failed: (error) => expect.fail(String(error)),
+      userChanged: () => {},
+      ticketUsed: () => {},
+    },
+  )
+  await eventually('it listens', async () => wakeUps.connected)
+  proxy.stall()
+  await client.query(`select pg_notify('ism_log', '7')`)
+  await eventually('it is known', async () => !wakeUps.connected && heard.silences === 1, 1_000)
+  expect(heard.seqs).toEqual([])
+  proxy.flow()
+  await eventually('it is well again', async () => wakeUps.connected, 1_000)
+  expect(heard).toEqual({ connections: 1, silences: 1, seqs: [7] })
+  await wakeUps.close()
+  await client.end()
+  await proxy.close()
   await drop()
 })

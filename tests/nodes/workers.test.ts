@@ -1,5 +1,5 @@
 /** `ism serve --workers`: processes that are one service on one port, replaced when they die, ended together. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { type LogLine, reservedPort, Service } from '../support/node.ts'
 import { Reader, sendPersistently } from '../support/persistent-clients.ts'
 import type { Person } from '../support/person.ts'
 import { descendantsOf, type KnownProcess, stillThere } from '../support/process-table.ts'
-import { endProcesses, startIsmProcess, type TestProcess } from '../support/test-process.ts'
+import { endProcesses, type Surroundings, startIsmProcess, type TestProcess } from '../support/test-process.ts'
 import { createGroup, pause } from './everywhere.ts'
 
 const METRICS_TOKEN = 'metrics-token'
@@ -31,12 +31,14 @@ const linesOf = ({ stdout }: TestProcess) =>
 
 const isListening = (output: string) => output.includes('"msg":"listening"')
 
-async function start(workers: number, ...more: string[]): Promise<{ primary: TestProcess; url: string }> {
+type Running = { primary: TestProcess; url: string }
+
+async function start(workers: number, more: string[] = [], surroundings: Surroundings = {}): Promise<Running> {
   const config = await service.configuration()
-  const primary = await startIsmProcess([
-    ...['serve', '--config', config, '--port', '0', '--workers', String(workers)],
-    ...more,
-  ])
+  const primary = await startIsmProcess(
+    ['serve', '--config', config, '--port', '0', '--workers', String(workers), ...more],
+    surroundings,
+  )
   await primary.until('where it listens', isListening)
   const [line] = linesOf(primary).filter(({ msg }) => msg === 'listening')
   return { primary, url: `http://127.0.0.1:${line?.['port']}` }
@@ -158,7 +160,59 @@ test('who was connected to one that hung and died is cut off, and so reconnects'
   expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
-test('one that hangs is killed when all are to end, and that is a failure', async () => {
+test('one that hangs is killed and replaced, and its clients are served again', { timeout: 60_000 }, async () => {
+  const { primary, url } = await start(2, ['--worker-patience', '3'])
+  const before = await workersOf(primary)
+  const people = await peopleAt(url, 6)
+  const readers = await Promise.all(people.map((person) => Reader.open(person)))
+  const [hung] = before
+  process.kill(hung?.pid ?? 0, 'SIGSTOP')
+  await primary.until('that it is back', (output) => output.includes('"msg":"the worker is back"'))
+  expect(linesOf(primary).filter(({ msg }) => msg.startsWith('a worker'))).toEqual([
+    expect.objectContaining({ msg: 'a worker hangs: it is killed', workerPid: hung?.pid, level: 50 }),
+    expect.objectContaining({ msg: 'a worker ended: starting another', workerPid: hung?.pid, signal: 'SIGKILL' }),
+  ])
+  const after = await workersOf(primary)
+  // The other one answered, and stays.
+  expect(after.map(({ pid }) => pid)).toContain(before[1]?.pid)
+  expect(after).toHaveLength(2)
+  for (const reader of readers) {
+    await reader.until('its stream', () => reader.connected)
+    await reader.stop()
+  }
+  expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
+test('none is killed where the whole service was paused', { timeout: 60_000 }, async () => {
+  const { primary } = await start(2, ['--worker-patience', '1'])
+  const workers = await workersOf(primary)
+  const all = [primary, ...workers]
+  for (const { pid } of all) process.kill(pid, 'SIGSTOP')
+  await pause(3_000)
+  for (const { pid } of all) process.kill(pid, 'SIGCONT')
+  await pause(1_500)
+  expect((await workersOf(primary)).map(({ pid }) => pid).sort()).toEqual(workers.map(({ pid }) => pid).sort())
+  expect(linesOf(primary).filter(({ msg }) => msg.startsWith('a worker'))).toEqual([])
+  expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
+test('one for which no process can be made is tried again', { timeout: 60_000 }, async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ism-workers-'))
+  const node = join(directory, 'node')
+  await copyFile(process.execPath, node)
+  const { primary } = await start(2, [], { node })
+  const [victim] = await workersOf(primary)
+  await rename(node, `${node}.gone`)
+  process.kill(victim?.pid ?? 0, 'SIGKILL')
+  await primary.until('that it cannot', (output) => output.includes('"msg":"no process for a worker: trying again"'))
+  await rename(`${node}.gone`, node)
+  await primary.until('that it is back', (output) => output.includes('"msg":"the worker is back"'))
+  expect(await workersOf(primary)).toHaveLength(2)
+  expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  await rm(directory, { recursive: true })
+})
+
+test('one that hangs is killed when all are to end, and that is a failure', { timeout: 60_000 }, async () => {
   const { primary } = await start(2)
   const workers = await workersOf(primary)
   process.kill(workers[0]?.pid ?? 0, 'SIGSTOP')

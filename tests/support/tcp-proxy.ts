@@ -9,8 +9,13 @@ export type TcpProxy = {
   pass(): Promise<void>
   /** Connections are taken and then nothing happens. */
   hang(): Promise<void>
-  /** The connections that are open stay so, and nothing passes on them. */
-  stall(): void
+  /**
+   * The connections that are open stay so, and nothing passes on them.
+   * @param having only on those over which this was sent; others pass, new ones too
+   */
+  stall(having?: string): void
+  /** What was stalled passes again, with what gathered. */
+  flow(): void
   /** How many connections are open. */
   open(): number
   /** Nothing listens. */
@@ -22,6 +27,8 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   const chunks: string[] = []
   const clients = new Set<Socket>()
   const upstreams = new Map<Socket, Socket>()
+  const sentBy = new Map<Socket, string>()
+  const stalled = new Map<Socket, Socket>()
   let isPassing = true
   const server = createServer((client) => {
     clients.add(client)
@@ -30,10 +37,13 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     if (!isPassing) return
     const upstream = connect(target)
     upstream.on('error', () => {})
-    client.on('data', (chunk) => chunks.push(chunk.toString('latin1')))
+    client.on('data', (chunk) => {
+      chunks.push(chunk.toString('latin1'))
+      sentBy.set(client, (sentBy.get(client) ?? '') + chunk.toString('latin1'))
+    })
     client.pipe(upstream).pipe(client)
     client.on('close', () => {
-      upstreams.delete(client)
+      for (const all of [upstreams, sentBy, stalled]) all.delete(client)
       upstream.destroy()
     })
     upstreams.set(client, upstream)
@@ -61,12 +71,19 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       cut()
       await listen(port)
     },
-    stall() {
-      isPassing = false
+    stall(having) {
+      if (having === undefined) isPassing = false
       for (const [client, upstream] of upstreams) {
+        if (having !== undefined && !sentBy.get(client)?.includes(having)) continue
         client.unpipe(upstream)
         upstream.unpipe(client)
+        stalled.set(client, upstream)
       }
+    },
+    flow() {
+      isPassing = true
+      for (const [client, upstream] of stalled) client.pipe(upstream).pipe(client)
+      stalled.clear()
     },
     async hang() {
       isPassing = false

@@ -14,6 +14,8 @@ export type Surroundings = {
   gid?: number
   /** How far the process's clock is ahead. */
   clockShiftSeconds?: number
+  /** Another program than this test's own to run JavaScript with. */
+  node?: string
 }
 
 const PROGRAM = fileURLToPath(new URL('../../bin/ism.js', import.meta.url))
@@ -30,9 +32,9 @@ export async function startIsmProcess(parameters: string[], surroundings: Surrou
   // Once for all of a run: where another file builds already, this waits for it.
   built ??= promisify(execFile)(process.execPath, [BUILD])
   await built
-  const { clockShiftSeconds, ...rest } = surroundings
-  if (clockShiftSeconds === undefined) return new TestProcess(process.execPath, [PROGRAM, ...parameters], rest)
-  return new TestProcess(process.execPath, ['--import', SHIFTED_CLOCK, PROGRAM, ...parameters], {
+  const { clockShiftSeconds, node = process.execPath, ...rest } = surroundings
+  if (clockShiftSeconds === undefined) return new TestProcess(node, [PROGRAM, ...parameters], rest)
+  return new TestProcess(node, ['--import', SHIFTED_CLOCK, PROGRAM, ...parameters], {
     ...rest,
     env: { ...ownEnvironment(), CLOCK_SHIFT_SECONDS: String(clockShiftSeconds) },
   })
@@ -58,7 +60,11 @@ export class TestProcess {
   readonly #child: ChildProcess
   #waiters: (() => void)[] = []
 
-  constructor(program: string, parameters: string[], surroundings: Omit<Surroundings, 'clockShiftSeconds'> = {}) {
+  constructor(
+    program: string,
+    parameters: string[],
+    surroundings: Omit<Surroundings, 'clockShiftSeconds' | 'node'> = {},
+  ) {
     this.#child = spawn(program, parameters, {
       env: ownEnvironment(),
       ...surroundings,

@@ -43,7 +43,13 @@ async function openStream({ memberships, events }: Ahead): Promise<() => number[
   hub = new Hub(
     tail,
     { keepAliveSeconds: 60, maxBufferedBytes: 1e6, maxPerUser: 1, maxPerNode: 10 },
-    { streamOpened: silent, streamClosed: silent, streamOverflowed: silent, framesWritten: silent },
+    {
+      streamOpened: silent,
+      streamClosed: silent,
+      streamOverflowed: silent,
+      framesWritten: silent,
+      deliveryFailed: silent,
+    },
   )
   const frames: string[] = []
   const stream: Stream = {

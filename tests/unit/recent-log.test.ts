@@ -86,4 +86,45 @@ describe('a deleted room', () => {
     for (let seq = 32; seq <= 60; seq++) recent.push(logEvent(seq, { roomId: 'other', body: 'x'.repeat(2_000) }))
     expect(recent.floor).toBe(0)
   })
+
+  it('of which there are many costs what they had, not what the log has', () => {
+    const recent = new RecentLog(0, 1_000_000_000)
+    let seq = 0
+    while (seq < 100_000) recent.push(logEvent(++seq, { roomId: `kept ${seq % 100}` }))
+    const started = performance.now()
+    for (let n = 0; n < 2_000; n++) {
+      recent.push(logEvent(++seq, { roomId: `gone ${n}` }))
+      recent.push(logEvent(++seq, { type: EventType.RoomDeleted, roomId: `gone ${n}`, recipients: [] }))
+    }
+    // A pass over all of it for each would take seconds.
+    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(recent.after(0, EVERYTHING)).toHaveLength(102_000)
+  })
+
+  it('leaves what a log without an index would', () => {
+    const step = fc.record({
+      roomId: fc.constantFrom('a', 'b', 'c', null),
+      type: fc.constantFrom(EventType.ChatMessage, EventType.LeaveRoom, EventType.RoomDeleted, EventType.NewRoom),
+      size: fc.integer({ min: 0, max: 3_000 }),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 20 }), (steps, limit) => {
+        const recent = new RecentLog(0, 20_000)
+        let model: LogEvent[] = []
+        for (const [i, { size, ...fields }] of steps.entries()) {
+          const event = logEvent(i + 1, { ...fields, body: 'x'.repeat(size) })
+          if (event.type === EventType.RoomDeleted && event.roomId)
+            model = model.filter(({ roomId, type }) => roomId !== event.roomId || !isErased(type))
+          model.push(event)
+          recent.push(event)
+          const kept = model.filter(({ seq }) => seq > recent.floor)
+          expect(seqs(recent.after(recent.floor, EVERYTHING))).toEqual(seqs(kept))
+          expect(seqs(recent.after(recent.floor, limit))).toEqual(seqs(kept.slice(0, limit)))
+          expect(kept.reduce((sum, { body }) => sum + body.length, 0)).toBeLessThanOrEqual(20_000)
+        }
+      }),
+    )
+  })
 })
+
+const isErased = (type: EventType) => type !== EventType.LeaveRoom && type !== EventType.RoomDeleted
