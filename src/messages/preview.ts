@@ -15,8 +15,13 @@ export const NEW_ROOM_PREVIEW: Preview = { type: 'New' }
 /** Texts longer than 50 characters show their first 40; characters are code points, so no pair is cut. */
 export function shorten(text: string): string {
   if (text.length <= MAX_CHARACTERS) return text
-  const characters = [...text]
-  return characters.length <= MAX_CHARACTERS ? text : `${characters.slice(0, CUT_CHARACTERS).join('')}...`
+  let [characters, cut] = [0, 0]
+  // Of a long text only its beginning is looked at.
+  for (let at = 0; at < text.length; at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) {
+    if (characters === CUT_CHARACTERS) cut = at
+    if (characters++ === MAX_CHARACTERS) return `${text.slice(0, cut)}...`
+  }
+  return text
 }
 
 /** A stored preview; a room without one, or with one that cannot be read, looks new. */
