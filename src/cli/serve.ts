@@ -12,6 +12,7 @@ import { addSubcommand } from './subcommand.ts'
 import { DEFAULT_DATA_DIRECTORY } from './token.ts'
 import { within } from './within.ts'
 import type { Address } from './worker-messages.ts'
+import { keepRequestsYoung } from './young-requests.ts'
 
 type ServeOptions = {
   config?: string
@@ -82,6 +83,7 @@ function parseWorkers(text: string): number {
 }
 
 async function serve(options: ServeOptions, io: Io, stop: StopRequests): Promise<void> {
+  keepRequestsYoung()
   const embedded = options.embedded ? await startDatabase(options, io) : undefined
   try {
     const config = embedded?.config ?? (await configurationOf(io, options.config, portLayer(options.port)))

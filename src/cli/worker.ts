@@ -8,6 +8,7 @@ import type { Io } from './io.ts'
 import { listenForStop } from './stop-signals.ts'
 import { within } from './within.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
+import { keepRequestsYoung } from './young-requests.ts'
 
 const CLOSE_MS = 6_100
 
@@ -29,6 +30,7 @@ export function addWorker(program: Command, io: Io): void {
 
 /** Where the primary process is gone, node:cluster ends this one. */
 async function work(number: number, io: Io, signalled: Promise<unknown>): Promise<void> {
+  keepRequestsYoung()
   const primary = openPrimary()
   await primary.say({ kind: 'ready' })
   const config = await primary.config
