@@ -126,10 +126,11 @@ export class Topic {
     })
   }
 
-  /** What `<topic>.dead` has, all of it, once it has as many. */
+  /** What `<topic>.dead` has, all of it, once it has as many different ones: a node that was killed may put one there twice. */
   async dead(count: number): Promise<DeadRecord[]> {
     const consumer = this.#kafka.consumer({ groupId: `dead-${randomUUID()}`, maxWaitTimeInMs: 100 })
     const found: DeadRecord[] = []
+    const places = new Set<string>()
     const enough = new AbortController()
     await consumer.connect()
     await consumer.subscribe({ topics: [`${this.config.topic}.dead`], fromBeginning: true })
@@ -141,7 +142,8 @@ export class Topic {
           value: value?.toString() ?? null,
           headers: Object.fromEntries(texts),
         })
-        if (found.length >= count) enough.abort()
+        places.add(`${headers?.['ism-partition']} ${headers?.['ism-offset']}`)
+        if (places.size >= count) enough.abort()
       },
     })
     if (!enough.signal.aborted) await once(enough.signal, 'abort', { signal: AbortSignal.timeout(20_000) })
