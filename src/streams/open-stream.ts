@@ -73,7 +73,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       const upTo = tail.position
       const page = { after, upTo, limit: PAGE, bytes: PAGE_BYTES }
       const { events, more } = await readEventsOf(db, stream.userId, page)
-      const { trimmedSeq } = await readLogState(db)
+      const { trimmedSeq, headSeq } = await readLogState(db)
       if (trimmedSeq > after) {
         // Trimmed while the page was read: it may lack events.
         stream.write(hub.frames.resync('TOO_OLD', upTo))
@@ -82,6 +82,8 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       for (const event of events) stream.write(hub.frames.of(event, stream.userId))
       after = more ? (events.at(-1)?.seq ?? upTo) : upTo
       if (held(stream) > REPLAY_BUFFER_BYTES) await stream.drained()
+      // What was erased with its room before this was read must not come out of memory in part.
+      if (!more) await tail.reached(headSeq)
     }
     return after
   }
