@@ -1,6 +1,7 @@
 /** A stream that opens while the database is ahead of this node's tail: each event is judged by its own place in the log. */
 import { afterEach, expect, test } from 'vitest'
 import type { Queryable } from '../../src/infra/postgres.ts'
+import { encodeCursor } from '../../src/log/cursor.ts'
 import { EventType, type LogEvent } from '../../src/log/event.ts'
 import { Tail } from '../../src/log/tail.ts'
 import { Hub } from '../../src/streams/hub.ts'
@@ -19,18 +20,27 @@ afterEach(async () => {
 })
 
 /** What the database holds, which the tail, started at seq 5, has not read. */
-type Ahead = { memberships: { roomId: string; from: number; to: number | null }[]; events: LogEvent[] }
+type Ahead = {
+  memberships: { roomId: string; from: number; to: number | null }[]
+  events: LogEvent[]
+  /** Of a stream that resumes: after which event, and what the database answers of the person's own. */
+  resumes?: { after: number; replayed: () => Promise<LogEvent[]> }
+  /** How far one look of the tail reaches. */
+  page?: number
+}
 
-async function openStream({ memberships, events }: Ahead): Promise<() => number[]> {
+async function openStream({ memberships, events, resumes, page = 100 }: Ahead): Promise<() => number[]> {
   let headSeq = 5
-  const answers: Record<string, (values: unknown[]) => object[]> = {
+  const answers: Record<string, (values: unknown[]) => object[] | Promise<object[]>> = {
     'log.state': () => [{ epoch: 'e', trimmedSeq: 0, headSeq }],
-    'log.memberships': () => memberships,
-    'log.read': ([after]) => events.filter(({ seq }) => seq > Number(after)),
+    // A room's go with it.
+    'log.memberships': () => memberships.filter(({ to }) => to === null || !resumes || tail.position < to),
+    'log.read': ([after]) => events.filter(({ seq }) => seq > Number(after)).slice(0, page),
+    'log.read-of': () => resumes?.replayed() ?? [],
   }
   const db: Queryable = {
     query: async <Row extends object>(name: string, _text: string, values: unknown[] = []) =>
-      (answers[name]?.(values) ?? []) as Row[],
+      ((await answers[name]?.(values)) ?? []) as Row[],
   }
   const silent = () => {}
   tail = new Tail(
@@ -63,7 +73,8 @@ async function openStream({ memberships, events }: Ahead): Promise<() => number[
     destroy: silent,
     onClose: silent,
   }
-  await createStreamOpener(db, tail, hub).open(stream, undefined)
+  const lastEventId = resumes && encodeCursor({ epoch: 'e', seq: resumes.after })
+  await createStreamOpener(db, tail, hub).open(stream, lastEventId)
   await tail.reached(events.at(-1)?.seq ?? 0)
   return () => frames.flatMap((frame) => /"seq":(\d+)/.exec(frame)?.[1] ?? []).map(Number)
 }
@@ -96,4 +107,15 @@ test('who has left and come back by then misses only what was said meanwhile', a
     events: [said(6), told(7, EventType.LeaveRoom), said(8), told(9, EventType.NewRoom), said(10)],
   })
   expect(received()).toEqual([6, 7, 9, 10])
+})
+
+test('of a room that was erased while they were away nothing but its end is left', async () => {
+  const received = await openStream({
+    memberships: [{ roomId: ROOM, from: 1, to: 8 }],
+    events: [said(6), logEvent(7, { type: EventType.RoomDeleted, roomId: ROOM }), told(8, EventType.LeaveRoom)],
+    page: 1,
+    // The tail had asked for the sixth before it was erased, too.
+    resumes: { after: 2, replayed: () => tail.reached(6).then(() => []) },
+  })
+  expect(received()).toEqual([8])
 })
