@@ -37,7 +37,6 @@ export function logRequests(logger: Logger, observe: RequestObserver): Middlewar
     ctx.state.requestId = requestId
     ctx.set('X-Request-Id', requestId)
     const finish = () => report(finished(ctx, started))
-    // The response's only listener for it: with two of them the requests of a connection were kept in memory as a chain.
     ctx.res.on('close', finish)
     ctx.state.finishLater = () => {
       ctx.res.off('close', finish)
