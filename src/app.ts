@@ -31,6 +31,7 @@ import { createNotificationLog } from './notifications/notification-log.ts'
 import { NotificationService } from './notifications/notification-service.ts'
 import { deleteOldRequests } from './notifications/received-requests.ts'
 import { createRecordIntake } from './notifications/record-intake.ts'
+import { claimsWithRoles, serviceRoleOf } from './notifications/service-role.ts'
 import { webhookHandler } from './notifications/webhook-handler.ts'
 import { createObjectUrls } from './objects/object-urls.ts'
 import { serveObject } from './objects/serve-object.ts'
@@ -59,7 +60,7 @@ import { comeBack } from './streams/come-back.ts'
 import { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { StreamTickets } from './streams/stream-tickets.ts'
-import { CurrentUsers } from './users/current-users.ts'
+import { CurrentUsers, claimsWithName } from './users/current-users.ts'
 import { userHandlers } from './users/user-handlers.ts'
 import { UserService } from './users/user-service.ts'
 
@@ -137,7 +138,9 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const images = new RoomImages(db, log.transactions, objects, urls)
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
-  const verifier = createTokenVerifier(config.tokenIssuer, { logger })
+  const serviceRole = serviceRoleOf(config)
+  const claims = [...claimsWithName(config.users), ...(serviceRole ? claimsWithRoles(serviceRole) : [])]
+  const verifier = createTokenVerifier(config.tokenIssuer, { logger, claims })
   closing.push(async () => verifier.close())
 
   const { redisWakeUps } = log
@@ -193,12 +196,7 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
       limits,
     ),
     presence: presenceHandlers(new PresenceService(db)),
-    webhook: webhookHandler(config.webhook, {
-      db,
-      verifier,
-      audience: config.tokenIssuer.audience,
-      log: log.notifications,
-    }),
+    webhook: webhookHandler(config.webhook.secrets, serviceRole, { db, verifier, log: log.notifications }),
   }
   startPresence(
     background,

@@ -1,5 +1,5 @@
 /** Verifies bearer tokens against the keys of the configured issuer, and remembers those that passed. */
-
+import { hash } from 'node:crypto'
 import { type CryptoKey, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { TokenIssuerConfig } from '../config/config.ts'
@@ -9,11 +9,17 @@ import { userIdOf } from './subject.ts'
 import type { TokenVerifier, VerifiedToken } from './verified-token.ts'
 
 const MAX_TOKEN_LENGTH = 8 * 1024
-const MAX_REMEMBERED = 10_000
-/** In characters of token text: 10,000 tokens of the greatest length would be 80 MB. */
+const MAX_REMEMBERED = 50_000
+/** In characters of token text, of which what is kept is a part. */
 const MAX_REMEMBERED_LENGTH = 32 * 1024 * 1024
 
 type Remembered = { token: VerifiedToken; notBefore: number; generation: number }
+
+export type TokenVerifierOptions = {
+  logger: AuthLogger
+  /** Those that are asked for later, of which a token may have many; otherwise all are kept. */
+  claims?: readonly string[] | undefined
+}
 
 /**
  * `check` asks the issuer for its keys now and rejects with what is wrong, for the operator; `close` ends what is
@@ -21,10 +27,10 @@ type Remembered = { token: VerifiedToken; notBefore: number; generation: number 
  */
 export function createTokenVerifier(
   config: TokenIssuerConfig,
-  options: { logger: AuthLogger },
+  { logger, claims }: TokenVerifierOptions,
 ): TokenVerifier & { check(): Promise<void>; close(): void } {
-  const keys = new IssuerKeys(config, options.logger)
-  const verifier = new CachingTokenVerifier(config, keys, options.logger)
+  const keys = new IssuerKeys(config, logger)
+  const verifier = new CachingTokenVerifier(config, keys, { logger, claims })
   return {
     verify: (token) => verifier.verify(token),
     check: () => keys.check(),
@@ -36,36 +42,36 @@ class CachingTokenVerifier implements TokenVerifier {
   readonly #config: TokenIssuerConfig
   readonly #keys: IssuerKeys
   readonly #logger: AuthLogger
-  readonly #remembered = new LRUCache<string, Remembered>({
-    max: MAX_REMEMBERED,
-    maxSize: MAX_REMEMBERED_LENGTH,
-    sizeCalculation: (_, token) => token.length,
-  })
+  readonly #claims: readonly string[] | undefined
+  /** By the token's digest, which is a fraction of its size, and no secret. */
+  readonly #remembered = new LRUCache<string, Remembered>({ max: MAX_REMEMBERED, maxSize: MAX_REMEMBERED_LENGTH })
   readonly #verifying = new Map<string, Promise<VerifiedToken>>()
 
-  constructor(config: TokenIssuerConfig, keys: IssuerKeys, logger: AuthLogger) {
+  constructor(config: TokenIssuerConfig, keys: IssuerKeys, { logger, claims }: TokenVerifierOptions) {
     this.#config = config
     this.#keys = keys
     this.#logger = logger
+    this.#claims = claims
   }
 
   async verify(token: string): Promise<VerifiedToken> {
     if (token.length > MAX_TOKEN_LENGTH) throw this.#refused('longer than 8 KiB')
-    const remembered = this.#remembered.get(token)
+    const digest = hash('sha256', token, 'base64url')
+    const remembered = this.#remembered.get(digest)
     if (remembered && remembered.generation === this.#keys.known()?.generation) {
       const { expiresAt } = remembered.token
       if (!this.#isWithin(remembered.notBefore, expiresAt)) throw this.#refused('expired')
       return remembered.token
     }
-    let verifying = this.#verifying.get(token)
+    let verifying = this.#verifying.get(digest)
     if (verifying === undefined) {
-      verifying = this.#verifyNew(token).finally(() => this.#verifying.delete(token))
-      this.#verifying.set(token, verifying)
+      verifying = this.#verifyNew(token, digest).finally(() => this.#verifying.delete(digest))
+      this.#verifying.set(digest, verifying)
     }
     return await verifying
   }
 
-  async #verifyNew(token: string): Promise<VerifiedToken> {
+  async #verifyNew(token: string, digest: string): Promise<VerifiedToken> {
     this.#refuseHopeless(token)
     const keySet = await this.#keys.get()
     let verified: { payload: JWTPayload; keySet: KeySet }
@@ -79,10 +85,18 @@ class CachingTokenVerifier implements TokenVerifier {
     if (userId === undefined) throw this.#refused('sub is no UUID')
     // A NumericDate may have a fraction (RFC 7519, section 2).
     const issuedAt = Math.floor(payload.iat ?? 0)
-    const result = { userId, expiresAt: Number(payload.exp) * 1000, issuedAt, claims: payload }
+    const result = { userId, expiresAt: Number(payload.exp) * 1000, issuedAt, claims: this.#kept(payload) }
     const notBefore = (payload.nbf ?? 0) * 1000
-    this.#remembered.set(token, { token: result, notBefore, generation: verified.keySet.generation })
+    const remembered = { token: result, notBefore, generation: verified.keySet.generation }
+    this.#remembered.set(digest, remembered, { size: token.length })
     return result
+  }
+
+  #kept(payload: JWTPayload): Record<string, unknown> {
+    if (!this.#claims) return payload
+    return Object.fromEntries(
+      this.#claims.filter((name) => Object.hasOwn(payload, name)).map((name) => [name, payload[name]]),
+    )
   }
 
   /** What its own claims rule out, signed or not, does not make ISM ask the issuer for keys. */

@@ -7,6 +7,7 @@ export type VerifiedToken = {
   expiresAt: number
   /** `iat`, in seconds since the epoch; 0 where the token has none. */
   issuedAt: number
+  /** Those that are kept: `claims` of src/auth/token-verifier.ts. */
   claims: Record<string, unknown>
 }
 

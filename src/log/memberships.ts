@@ -15,7 +15,7 @@ export class Memberships {
 
   constructor(since: number, rows: IntervalRow[]) {
     this.since = since
-    for (const { roomId, from, to } of rows) this.#intervals(roomId).push({ from, to: to ?? undefined })
+    for (const { roomId, from, to } of rows) this.#add(roomId, { from, to: to ?? undefined })
   }
 
   /** `event` is addressed to this person and names a room, or is that room's RoomDeleted. */
@@ -24,8 +24,8 @@ export class Memberships {
     if (event.type === EventType.RoomDeleted) {
       this.#rooms.delete(event.roomId)
     } else if (event.type === EventType.NewRoom) {
-      const intervals = this.#intervals(event.roomId)
-      if (!intervals.some(({ from }) => from === event.seq)) intervals.push({ from: event.seq, to: undefined })
+      if (!this.#rooms.get(event.roomId)?.some(({ from }) => from === event.seq))
+        this.#add(event.roomId, { from: event.seq, to: undefined })
     } else if (event.type === EventType.LeaveRoom) {
       const open = this.#rooms.get(event.roomId)?.find((interval) => isWithin(interval, event.seq))
       if (open) open.to = event.seq
@@ -44,6 +44,13 @@ export class Memberships {
   /** Every room that has an interval here, open or closed. */
   rooms(): Iterable<string> {
     return this.#rooms.keys()
+  }
+
+  #add(roomId: string, interval: Interval): void {
+    const intervals = this.#rooms.get(roomId)
+    if (intervals) intervals.push(interval)
+    // With room for one: what begins empty and grows has room for 17.
+    else this.#rooms.set(roomId, [interval])
   }
 
   #intervals(roomId: string): Interval[] {

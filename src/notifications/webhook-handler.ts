@@ -18,11 +18,11 @@ import { isSigned, type SignedRequest, verifySignature } from './webhook-signatu
 
 /** @returns `undefined` where nothing is configured that would let anybody send */
 export function webhookHandler(
-  { secrets, serviceRole, serviceRoleClaim }: WebhookConfig,
-  { db, verifier, audience, log }: { db: Queryable; verifier: TokenVerifier; audience: string; log: NotificationLog },
+  secrets: WebhookConfig['secrets'],
+  wanted: ServiceRole | undefined,
+  { db, verifier, log }: { db: Queryable; verifier: TokenVerifier; log: NotificationLog },
 ): Handler | undefined {
-  if (secrets.length === 0 && !serviceRole) return undefined
-  const wanted = serviceRole ? { role: serviceRole, claim: serviceRoleClaim, audience } : undefined
+  if (secrets.length === 0 && !wanted) return undefined
 
   return async (ctx) => {
     const isByToken = !isSigned(ctx.req.headers)

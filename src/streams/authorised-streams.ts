@@ -71,7 +71,7 @@ export class AuthorisedStreams {
     const each = { expiresAt, ticket, asOf, stream, openedAt: performance.now(), due: 0 }
     this.#people.set(stream.userId, (this.#people.get(stream.userId) ?? []).concat(each))
     this.#schedule(each, grant.expiresAt - WARN_MS)
-    stream.onClose(() => this.#forget(each))
+    stream.onClose(this.#forget)
     if (grant.ticket) this.#supersede(each, grant.ticket)
     if (grant.asOf !== this.#changes) this.#suspect([each])
   }
@@ -116,10 +116,11 @@ export class AuthorisedStreams {
     if (opening < (this.#used.get(hash) ?? 0)) stream.destroy()
   }
 
-  #forget(each: Authorised): void {
-    const { userId } = each.stream
+  readonly #forget = (stream: Stream): void => {
+    const { userId } = stream
     const streams = this.#people.get(userId)
-    if (!streams?.includes(each)) return
+    const each = streams?.find((other) => other.stream === stream)
+    if (!streams || !each) return
     if (streams.length === 1) this.#people.delete(userId)
     else
       this.#people.set(

@@ -127,7 +127,7 @@ export class Hub {
     const opening = this.#opening.get(userId)
     if (opening) opening.add(stream)
     else this.#opening.set(userId, new Set([stream]))
-    stream.onClose(() => this.#remove(stream))
+    stream.onClose(this.#remove)
     const [oldest, ...others] = this.#streamsOf(userId)
     if (!oldest || others.length < this.#options.maxPerUser) return
     oldest.write(retryFrame(DISPLACED_RETRY_MS))
@@ -148,7 +148,7 @@ export class Hub {
     await Promise.all(
       this.#streams().map((stream) => {
         this.#end(stream)
-        return new Promise<void>((resolve) => stream.onClose(resolve))
+        return new Promise<void>((resolve) => stream.onClose(() => resolve()))
       }),
     )
   }
@@ -264,7 +264,7 @@ export class Hub {
     stream.end()
   }
 
-  #remove(stream: Stream): void {
+  readonly #remove = (stream: Stream): void => {
     const person = this.#people.get(stream.userId)
     const wasLive = person?.streams.includes(stream) ?? false
     if (person && wasLive) person.streams = person.streams.filter((other) => other !== stream)

@@ -70,7 +70,7 @@ function announceClose(this: Connection): void {
 class SseStream implements Stream, Writer {
   readonly userId: string
   readonly #socket: Connection
-  #closeListeners: (() => void)[] = []
+  #closeListeners: ((stream: Stream) => void)[] = []
   #batch: Batch | undefined
   /** When it was last looked at; 0 stays 0 until something is written. */
   #unread = 0
@@ -84,9 +84,8 @@ class SseStream implements Stream, Writer {
     socket.on('close', announceClose)
     // `close` follows, which is enough to know.
     socket.on('error', ignore)
-    socket.on('timeout', destroy)
     // The client has closed its side: it is gone. What it sends before that is no part of the protocol.
-    socket.on('end', destroy)
+    socket.removeAllListeners('end').on('end', destroy)
     socket.resume()
   }
 
@@ -125,7 +124,7 @@ class SseStream implements Stream, Writer {
     this.flush()
     const socket = this.#socket
     if (this.closed || !socket.writableNeedDrain) return
-    socket.setTimeout(STALLED_MS)
+    socket.setTimeout(STALLED_MS, destroy)
     await new Promise<void>((resolve) => {
       const done = () => {
         socket.off('drain', done)
@@ -135,7 +134,7 @@ class SseStream implements Stream, Writer {
       socket.once('drain', done)
       socket.once('close', done)
     })
-    socket.setTimeout(0)
+    socket.setTimeout(0, destroy)
   }
 
   end(): void {
@@ -150,12 +149,12 @@ class SseStream implements Stream, Writer {
     this.#socket.destroy()
   }
 
-  onClose(listener: () => void): void {
-    if (this.#socket.closed) listener()
+  onClose(listener: (stream: Stream) => void): void {
+    if (this.#socket.closed) listener(this)
     else this.#closeListeners = this.#closeListeners.concat(listener)
   }
 
   announceClose(): void {
-    for (const listener of this.#closeListeners) listener()
+    for (const listener of this.#closeListeners) listener(this)
   }
 }

@@ -18,5 +18,6 @@ export interface Stream {
   end(): void
   /** Drops the connection with what is buffered: for a reader that does not read. */
   destroy(): void
-  onClose(listener: () => void): void
+  /** The listener is kept for as long as the stream lives: one that all streams share costs each the least. */
+  onClose(listener: (stream: Stream) => void): void
 }

@@ -17,6 +17,11 @@ const PLAIN_SUFFIXES = 9
 
 type Entry = KnownPerson & { readAt: number }
 
+/** The claims that may give a person's name, the first one first. */
+export function claimsWithName({ nameClaim }: UsersConfig): string[] {
+  return [nameClaim, 'name']
+}
+
 export class CurrentUsers {
   readonly #db: Database
   readonly #config: UsersConfig
@@ -68,8 +73,8 @@ export class CurrentUsers {
     const person = await findKnownPerson(this.#db, userId)
     if (!person) return undefined
     // Field by field: a copy of a row has a hidden class of its own, which is larger than the entry.
-    const { id, displayName, deleted, nameClaim, issuedAt } = person
-    const entry = { id, displayName, deleted, nameClaim, issuedAt, readAt }
+    const { displayName, deleted, nameClaim, issuedAt } = person
+    const entry = { id: userId, displayName, deleted, nameClaim, issuedAt, readAt }
     // What was read may be from before a change that was heard of meanwhile: good for this call, not to be kept.
     if (changes === this.#changes) this.#known.set(userId, entry)
     return entry
@@ -109,7 +114,7 @@ export class CurrentUsers {
   }
 
   #nameClaim(token: VerifiedToken): string {
-    for (const claim of [this.#config.nameClaim, 'name']) {
+    for (const claim of claimsWithName(this.#config)) {
       const value = token.claims[claim]
       // Control characters and lone surrogates are no part of a name, and PostgreSQL takes no U+0000.
       const name = typeof value === 'string' ? value.replace(/[\p{Cc}\p{Cs}]/gu, '').trim() : ''

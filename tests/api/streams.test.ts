@@ -1,4 +1,6 @@
 /** A stream as a connection: how it opens, is kept alive, is bounded, and ends. */
+
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -75,6 +77,16 @@ describe('a stream', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
     expect(answer).toContain('\r\nContent-Type: text/event-stream')
     expect(answer.indexOf('\r\n\r\n')).toBe(answer.length - 4)
+  })
+
+  test('ends where its client closes only its own side', async () => {
+    const { hostname, port } = new URL(ism.url)
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
+    socket.write(`GET /api/sse HTTP/1.1\r\nHost: ism\r\nAuthorization: Bearer ${alice.token}\r\n\r\n`)
+    await once(socket, 'data')
+    const closed = once(socket, 'close')
+    socket.resume().end()
+    await closed
   })
 
   test('whose client goes away while it resumes harms nobody', async () => {

@@ -34,7 +34,7 @@ class TestStream implements Stream {
   readonly waiting = 0
   readonly unread = 0
   closed = false
-  #onClose = () => {}
+  #onClose: (stream: Stream) => void = () => {}
 
   constructor(userId: string) {
     this.userId = userId
@@ -47,9 +47,9 @@ class TestStream implements Stream {
   }
   destroy(): void {
     this.closed = true
-    this.#onClose()
+    this.#onClose(this)
   }
-  onClose(listener: () => void): void {
+  onClose(listener: (stream: Stream) => void): void {
     this.#onClose = listener
   }
 }

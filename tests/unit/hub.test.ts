@@ -35,7 +35,7 @@ class TestStream implements Stream {
   readonly unread = 0
   readonly frames: string[] = []
   closed = false
-  #onClose: (() => void)[] = []
+  #onClose: ((stream: Stream) => void)[] = []
 
   constructor(userId: string) {
     this.userId = userId
@@ -51,13 +51,13 @@ class TestStream implements Stream {
   async drained(): Promise<void> {}
   end(): void {
     this.closed = true
-    for (const listener of this.#onClose) listener()
+    for (const listener of this.#onClose) listener(this)
   }
   destroy(): void {
     this.end()
   }
-  onClose(listener: () => void): void {
-    if (this.closed) listener()
+  onClose(listener: (stream: Stream) => void): void {
+    if (this.closed) listener(this)
     else this.#onClose.push(listener)
   }
 }

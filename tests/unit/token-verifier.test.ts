@@ -46,6 +46,12 @@ describe('a good token', () => {
     expect(verified.claims['preferred_username']).toBe('alice')
   })
 
+  it('keeps those of its claims that are asked for later', async () => {
+    const token = await sign(key, issuer.url, { preferred_username: 'alice', scope: 'all' })
+    const verifier = createTokenVerifier(issuer.config(), { logger, claims: ['preferred_username', 'name'] })
+    expect((await verifier.verify(token)).claims).toEqual({ preferred_username: 'alice' })
+  })
+
   it('may have its audience among others, and no iat', async () => {
     const token = await sign(key, issuer.url, { aud: ['other', 'account'], iat: undefined })
     expect((await verifierWith().verify(token)).issuedAt).toBe(0)
