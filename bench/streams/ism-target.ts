@@ -1,6 +1,5 @@
 /** All of ISM, with rooms and members put into its database; events are appended to its log as a batch of sends is. */
 import { now } from '../support/clock.ts'
-import { HttpConnection } from '../support/http-client.ts'
 import { appendToEach, newPeople, newRooms, seedPeople, seedRooms } from '../support/seed.ts'
 import type { Stage } from '../support/stage.ts'
 import { streamRequest } from '../support/streams/readers.ts'
@@ -23,7 +22,6 @@ export async function startIsm(stage: Stage, count: number, nodeOptions: string[
   await seedPeople(sql, people)
   await seedRooms(sql, [everybody, ...small])
   const tokens = await stage.tokensOf(people)
-  const client = await HttpConnection.open(ism.port)
   return {
     name: 'ISM',
     port: ism.port,
@@ -39,9 +37,8 @@ export async function startIsm(stage: Stage, count: number, nodeOptions: string[
       )
       return { sent, acknowledged: now() }
     },
-    unrelated: () => client.request('GET', `/api/users/${people[0]?.id}`, tokens[0] ?? ''),
+    unrelated: (client) => client.request('GET', `/api/users/${people[0]?.id}`, tokens[0] ?? ''),
     async stop() {
-      client.close()
       await sql.end()
       await ism.stop()
     },

@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { defineBench } from '../suite/bench.ts'
+import { residentMiB } from '../support/processes.ts'
 import { onStage, type Stage } from '../support/stage.ts'
 import { Readers } from '../support/streams/readers.ts'
 import { startIsm } from './ism-target.ts'
@@ -44,6 +45,7 @@ export const streams = defineBench({
       const measured: Measurements = { runs: new Map(), opened: new Map() }
       const targets = await startTargets(stage, Math.max(...settings.connections), profiling)
       try {
+        await atRest(targets, settings, measured, say)
         await inEverybodysRoom(targets, settings, measured, say)
         await inSmallRooms(targets, settings, measured, say)
         return report(
@@ -68,25 +70,40 @@ async function startTargets(stage: Stage, most: number, nodeOptions: string[]): 
   return hasNchan() ? [ism, await startNchan(await payloadOf(ism), most)] : [ism]
 }
 
-async function inEverybodysRoom(
+/** All streams at once, on servers that have done nothing yet but warm up. */
+async function atRest(
   targets: Target[],
   settings: Settings,
   measured: Measurements,
   say: (line: string) => void,
 ): Promise<void> {
   const most = Math.max(...settings.connections)
+  say(`${most} streams at rest`)
   for (const target of targets) await warmUp(target, Math.min(most, WARM_UP_CONNECTIONS))
   await delay(settings.rest * 1_000)
+  const before = targets.map(({ pid }) => residentMiB(pid))
   await withReaders(targets, most, async (readers) => {
+    const seconds: number[] = []
+    for (const [target, each] of readers) seconds.push(await open(target, each, 'everybody', { from: 0, to: most }))
+    await delay(settings.rest * 1_000)
+    for (const [n, { name, pid }] of targets.entries()) {
+      const kib = ((residentMiB(pid) - (before[n] ?? 0)) * 1_024) / most
+      measured.opened.set(name, { streams: most, kib, perSecond: most / (seconds[n] ?? 0) })
+    }
+  })
+}
+
+async function inEverybodysRoom(
+  targets: Target[],
+  settings: Settings,
+  measured: Measurements,
+  say: (line: string) => void,
+): Promise<void> {
+  await withReaders(targets, Math.max(...settings.connections), async (readers) => {
     let count = 0
     for (const size of settings.connections) {
       say(`${size} streams`)
-      for (const [target, each] of readers)
-        add(
-          measured.opened,
-          target.name,
-          await open(target, each, 'everybody', { from: count, to: size, rest: settings.rest }),
-        )
+      for (const [target, each] of readers) await open(target, each, 'everybody', { from: count, to: size })
       count = size
       const one: Load = { name: ONE_ROOM, rooms: () => ['everybody'], deliveries: size }
       const burst: Load = {
@@ -108,7 +125,7 @@ async function inSmallRooms(
   const most = Math.max(...settings.connections)
   say(`${most} streams in ${SMALL_ROOMS} rooms`)
   await withReaders(targets, most, async (readers) => {
-    for (const [target, each] of readers) await open(target, each, 'small', { from: 0, to: most, rest: settings.rest })
+    for (const [target, each] of readers) await open(target, each, 'small', { from: 0, to: most })
     // A tenth of the rooms at once, another one each time.
     const rooms = (turn: number) =>
       Array.from({ length: SMALL_ROOMS / 10 }, (_, n) => ((turn % 10) * SMALL_ROOMS) / 10 + n)

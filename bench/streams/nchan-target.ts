@@ -39,7 +39,6 @@ export async function startNchan(payload: string, connections: number): Promise<
   await delay(500)
   if (child.exitCode !== null) throw new Error(`nginx ended with ${child.exitCode}`)
   const publishers = await Promise.all(Array.from({ length: PUBLISHERS }, () => HttpConnection.open(port)))
-  const client = await HttpConnection.open(port)
   return {
     name: 'nchan',
     port,
@@ -59,9 +58,9 @@ export async function startNchan(payload: string, connections: number): Promise<
       )
       return { sent, acknowledged: now() }
     },
-    unrelated: () => client.request('GET', '/unrelated', ''),
+    unrelated: (client) => client.request('GET', '/unrelated', ''),
     async stop() {
-      for (const connection of [...publishers, client]) connection.close()
+      for (const publisher of publishers) publisher.close()
       await endProcess(child)
       await rm(directory, { recursive: true, force: true })
     },

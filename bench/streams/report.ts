@@ -1,6 +1,6 @@
 /** What the runs come to. */
 import type { Series } from '../suite/bench.ts'
-import { quantile, ratios, sorted, sum } from '../suite/statistics.ts'
+import { quantile, ratios, sorted } from '../suite/statistics.ts'
 import { WITHOUT_NCHAN } from './nchan-target.ts'
 import type { Opened, Run } from './runs.ts'
 import { SMALL_ROOMS } from './target.ts'
@@ -16,7 +16,7 @@ export type Measurements = {
   /** By load, connections and server. */
   runs: Map<string, Run[]>
   /** By server, everybody's room only. */
-  opened: Map<string, Opened[]>
+  opened: Map<string, Opened>
 }
 
 const COLUMNS = [
@@ -47,7 +47,7 @@ export function report({ runs, opened }: Measurements, servers: string[], connec
   )
   const ratio = (load: string, size: number, value: (run: Run) => number): Series =>
     ratios(of(load, size, ISM).map(value), of(load, size, NCHAN).map(value))
-  const kib = (server: string) => kibOf(opened.get(server) ?? [])
+  const kib = (server: string) => opened.get(server)?.kib ?? Number.NaN
   const has = (size: number) => connections.includes(size)
   const compared = servers.includes(NCHAN)
   return {
@@ -61,11 +61,10 @@ export function report({ runs, opened }: Measurements, servers: string[], connec
           { head: 'KiB each', digits: 1 },
           { head: 'opened/s', digits: 0 },
         ],
-        rows: servers.map((server) => {
-          const each = opened.get(server) ?? []
-          const count = sum(each.map((some) => some.connections))
-          return { labels: [server], values: [[count], [kib(server)], [count / sum(each.map((some) => some.seconds))]] }
-        }),
+        rows: [...opened].map(([server, { streams, kib, perSecond }]) => ({
+          labels: [server],
+          values: [[streams], [kib], [perSecond]],
+        })),
       },
     ],
     reached: {
@@ -117,8 +116,4 @@ function valuesOf(runs: Run[]): Series[] {
     unrelatedP99,
     (run: Run) => (run.readerCpu / run.wall) * 100,
   ].map((value) => runs.map(value))
-}
-
-function kibOf(opened: Opened[]): number {
-  return sum(opened.map(({ kib }) => kib)) / sum(opened.map(({ connections }) => connections))
 }

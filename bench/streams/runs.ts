@@ -1,7 +1,8 @@
 /** The loads of the bench, and one run of one of them against one server. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { now } from '../support/clock.ts'
-import { cpuSeconds, residentMiB, systemSeconds } from '../support/processes.ts'
+import { HttpConnection } from '../support/http-client.ts'
+import { cpuSeconds, systemSeconds } from '../support/processes.ts'
 import { Readers } from '../support/streams/readers.ts'
 import type { Target } from './target.ts'
 
@@ -25,8 +26,8 @@ export type Run = {
   unrelated: number[]
 }
 
-/** `kib`: what the server's memory has grown by. */
-export type Opened = { connections: number; kib: number; seconds: number }
+/** `kib`: what the server's memory has grown by for each stream. */
+export type Opened = { streams: number; kib: number; perSecond: number }
 
 /** What is compiled, cached and allocated once is not counted as a connection's. */
 export async function warmUp(target: Target, connections: number): Promise<void> {
@@ -42,17 +43,15 @@ export async function warmUp(target: Target, connections: number): Promise<void>
   await readers.stop()
 }
 
+/** @returns the seconds that it took */
 export async function open(
   target: Target,
   readers: Readers,
   room: 'everybody' | 'small',
-  { from, to, rest }: { from: number; to: number; rest: number },
-): Promise<Opened> {
-  const before = residentMiB(target.pid)
+  { from, to }: { from: number; to: number },
+): Promise<number> {
   const heads = Array.from({ length: to - from }, (_, n) => target.listen(from + n, room))
-  const seconds = await readers.open(target.port, heads)
-  await delay(rest * 1_000)
-  return { connections: heads.length, kib: (residentMiB(target.pid) - before) * 1024, seconds }
+  return readers.open(target.port, heads)
 }
 
 export async function run(target: Target, readers: Readers, load: Load, seconds: number): Promise<Run> {
@@ -94,10 +93,12 @@ export async function runAlone(
 async function unrelatedDuring(target: Target, load: () => Promise<unknown>): Promise<number[]> {
   const times: number[] = []
   let isOver = false
+  // Of its own: one that is idle for as long as a load runs is closed.
+  const client = await HttpConnection.open(target.port)
   const asking = (async () => {
     while (!isOver) {
       const asked = now()
-      await target.unrelated()
+      await target.unrelated(client)
       times.push(now() - asked)
       await delay(5)
     }
@@ -105,5 +106,6 @@ async function unrelatedDuring(target: Target, load: () => Promise<unknown>): Pr
   await load()
   isOver = true
   await asking
+  client.close()
   return times
 }

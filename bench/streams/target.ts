@@ -1,4 +1,5 @@
 /** What is measured: a server that people listen to and that events are published to. */
+import type { HttpConnection } from '../support/http-client.ts'
 
 /** Rooms beside the one that everybody is in; the person `n` is in room `n % SMALL_ROOMS` of them. */
 export const SMALL_ROOMS = 1_000
@@ -20,6 +21,6 @@ export type Target = {
   /** One event to each of the rooms, in order; everybody's room is 'everybody', the others have a number. */
   publish(rooms: ('everybody' | number)[]): Promise<Published>
   /** A request that has nothing to do with streams. */
-  unrelated(): Promise<unknown>
+  unrelated(client: HttpConnection): Promise<unknown>
   stop(): Promise<void>
 }

@@ -25,9 +25,3 @@ export function spread(series: Series): { low: number; high: number } {
 export function ratios(series: Series, against: Series): Series {
   return series.map((each, round) => each / (against[round] ?? Number.NaN))
 }
-
-export function sum(numbers: Iterable<number>): number {
-  let total = 0
-  for (const each of numbers) total += each
-  return total
-}
