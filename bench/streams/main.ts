@@ -5,6 +5,7 @@ import { defineBench } from '../suite/bench.ts'
 import { residentMiB } from '../support/processes.ts'
 import { onStage, type Stage } from '../support/stage.ts'
 import { Readers } from '../support/streams/readers.ts'
+import { startFloor } from './floor-target.ts'
 import { startIsm } from './ism-target.ts'
 import { hasNchan, startNchan } from './nchan-target.ts'
 import { BURST, type Measurements, ONE_ROOM, report, SMALL } from './report.ts'
@@ -47,7 +48,12 @@ export const streams = defineBench({
       try {
         await atRest(targets, settings, measured, say)
         await inEverybodysRoom(targets, settings, measured, say)
-        await inSmallRooms(targets, settings, measured, say)
+        await inSmallRooms(
+          targets.filter(({ isFloor }) => !isFloor),
+          settings,
+          measured,
+          say,
+        )
         return report(
           measured,
           targets.map(({ name }) => name),
@@ -67,7 +73,9 @@ function against(what: string, bound: 'at least' | 'at most', value: number) {
 
 async function startTargets(stage: Stage, most: number, nodeOptions: string[]): Promise<Target[]> {
   const ism = await startIsm(stage, most, nodeOptions)
-  return hasNchan() ? [ism, await startNchan(await payloadOf(ism), most)] : [ism]
+  const payload = await payloadOf(ism)
+  const floor = await startFloor(payload, most)
+  return hasNchan() ? [ism, await startNchan(payload, most), floor] : [ism, floor]
 }
 
 /** All streams at once, on servers that have done nothing yet but warm up. */
@@ -153,12 +161,15 @@ async function byTurns(
   { rounds, seconds }: Settings,
   { runs }: Measurements,
 ): Promise<void> {
-  for (const load of loads)
-    for (const [target, each] of readers) await runAlone(target, each, load, Math.min(0.5, seconds))
+  const carried = loads.flatMap((load) =>
+    [...readers]
+      .filter(([{ isFloor }]) => !isFloor || load.name === ONE_ROOM)
+      .map((reader) => [load, ...reader] as const),
+  )
+  for (const [load, target, each] of carried) await runAlone(target, each, load, Math.min(0.5, seconds))
   for (let round = 0; round < rounds; round++)
-    for (const load of loads)
-      for (const [target, each] of readers)
-        add(runs, `${load.name} ${connections} ${target.name}`, await run(target, each, load, seconds))
+    for (const [load, target, each] of carried)
+      add(runs, `${load.name} ${connections} ${target.name}`, await run(target, each, load, seconds))
 }
 
 function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void {

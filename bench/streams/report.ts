@@ -43,7 +43,9 @@ export function report({ runs, opened }: Measurements, servers: string[], connec
     { load: SMALL, size: most },
   ]
   const rows = loads.flatMap(({ load, size }) =>
-    servers.map((server) => ({ labels: [load, size, server], values: valuesOf(of(load, size, server)) })),
+    servers
+      .filter((server) => of(load, size, server).length > 0)
+      .map((server) => ({ labels: [load, size, server], values: valuesOf(of(load, size, server)) })),
   )
   const ratio = (load: string, size: number, value: (run: Run) => number): Series =>
     ratios(of(load, size, ISM).map(value), of(load, size, NCHAN).map(value))

@@ -16,6 +16,8 @@ export type Target = {
   pid: number
   /** What it keeps its events with, where that is a process of its own. */
   storePid: number | undefined
+  /** It is no messenger, and carries one room's events one by one, as what they cost at least. */
+  isFloor?: true
   /** The request by which connection `n` listens to everybody's room or to its small room. */
   listen(n: number, room: 'everybody' | 'small'): string
   /** One event to each of the rooms, in order; everybody's room is 'everybody', the others have a number. */
