@@ -3,30 +3,51 @@ import type { Queryable } from '../infra/postgres.ts'
 import type { Pair } from '../relationships/relationship-repository.ts'
 import type { RoomMember, RoomRow, RoomType } from './room.ts'
 
+/** As text, for `wireTime`: by way of a Date, the times of a thousand rooms cost several times as much. */
+const utc = (time: string) => `(${time} at time zone 'UTC')::text`
+
 /**
- * A room as a member sees it. Rooms of ISM 0.7.9 count nothing: until the first read or send there, old times decide
- * what is unread.
+ * A room as a member sees it. Its head (h) is its newest message in the log (e) or, where that has none, what its row
+ * says; how far they have read (m) is what their own row says or their newest message in the log, as in room_head() and
+ * member_read(). Where the head is that message, or is read already, no other one (s) is looked for.
+ * Rooms of ISM 0.7.9 count nothing: until the first read or send there, old times decide what is unread.
  */
 const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
     case r.room_type when 'Single' then o.display_name else r.room_name end as "roomName",
-    r.room_image_url as image, o.profile_picture as "otherPicture", r.created_at as "createdAt",
-    coalesce(h.latest_message, r.created_at) as "latestMessage", h.preview,
+    r.room_image_url as image, o.profile_picture as "otherPicture", ${utc('r.created_at')} as "createdAt",
+    ${utc('coalesce(h.latest_message, r.created_at)')} as "latestMessage", h.preview,
     greatest(0, h.room_seq - coalesce(m.room_seq, 0)) as "unreadCount",
     m.read_at is null or h.room_seq > coalesce(m.room_seq, 0)
       or (m.room_seq is null and coalesce(h.latest_message > m.read_at, false)) as unread,
     coalesce(p.muted_until > clock_timestamp(), false) as muted,
-    case when p.muted_until > clock_timestamp() and isfinite(p.muted_until) then p.muted_until end as "mutedUntil"
+    case when p.muted_until > clock_timestamp() and isfinite(p.muted_until) then ${utc('p.muted_until')} end as "mutedUntil"
   from chat_room_participant p
   join chat_room r on r.id = p.room_id
-  cross join lateral room_head(r.id) h
-  cross join lateral member_read(r.id, p.user_id) m
+  left join lateral (
+    select e.room_seq, e.created_at, e.preview, e.type = 1 and e.sender_id = p.user_id as is_own from event e
+    where e.room_id = r.id and e.room_seq is not null order by e.seq desc limit 1) e on true
+  left join lateral (
+    select s.room_seq, s.created_at from event s
+    where s.room_id = r.id and s.sender_id = p.user_id and s.type = 1
+      and not e.is_own and (e.room_seq > coalesce(p.last_read_room_seq, 0) or p.last_message_read_at is null)
+    order by s.seq desc limit 1) s on true
+  cross join lateral (select coalesce(e.room_seq, r.room_seq) as room_seq,
+    coalesce(e.created_at, r.latest_message) as latest_message,
+    coalesce(e.preview, r.latest_message_preview_text) as preview) h
+  cross join lateral (select
+    greatest(p.last_read_room_seq, case when e.is_own then e.room_seq else s.room_seq end) as room_seq,
+    greatest(p.last_message_read_at, case when e.is_own then e.created_at else s.created_at end) as read_at) m
   left join lateral (
     select u.display_name, u.profile_picture from chat_room_participant q join app_user u on u.id = q.user_id
     where r.room_type = 'Single' and q.room_id = r.id and q.user_id <> p.user_id limit 1) o on true
   where p.user_id = $1 and p.participant_state = 'Joined'`
 
 export function listRooms(db: Queryable, userId: string): Promise<RoomRow[]> {
-  return db.query<RoomRow>('rooms.list', `${ROOM_OF_MEMBER} order by "latestMessage" desc, r.id`, [userId])
+  return db.query<RoomRow>(
+    'rooms.list',
+    `${ROOM_OF_MEMBER} order by coalesce(h.latest_message, r.created_at) desc, r.id`,
+    [userId],
+  )
 }
 
 /** `undefined` also where `userId` is not in it. */

@@ -15,3 +15,8 @@ export function parseTimestamp(text: string): Date | undefined {
   const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${wholeSecond}.${millis}${zone.toUpperCase()}`)
   return Number.isNaN(date.getTime()) ? undefined : date
 }
+
+/** @param utc `YYYY-MM-DD hh:mm:ss[.ffffff]`, as PostgreSQL writes a timestamp without zone */
+export function wireTime(utc: string): string {
+  return `${utc.slice(0, 10)}T${utc.slice(11, 19)}.${utc.slice(20, 23).padEnd(3, '0')}Z`
+}

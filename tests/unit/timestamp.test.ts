@@ -1,7 +1,7 @@
 /** Times from the wire: RFC 3339 and nothing else, any offset, cut to milliseconds. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseTimestamp } from '../../src/shared/timestamp.ts'
+import { parseTimestamp, wireTime } from '../../src/shared/timestamp.ts'
 
 /** Lone surrogates included. */
 const anyText = fc.uint16Array().map((units) => String.fromCharCode(...units))
@@ -67,4 +67,14 @@ describe('parseTimestamp', () => {
       }),
     )
   })
+})
+
+describe('wireTime', () => {
+  it.each([
+    ['2026-01-31 12:00:00', '2026-01-31T12:00:00.000Z'],
+    ['2026-01-31 12:00:00.5', '2026-01-31T12:00:00.500Z'],
+    ['2026-01-31 12:00:00.07', '2026-01-31T12:00:00.070Z'],
+    ['2026-01-31 12:00:00.123', '2026-01-31T12:00:00.123Z'],
+    ['2026-01-31 12:00:00.999999', '2026-01-31T12:00:00.999Z'],
+  ])('of %s is %s', (utc, expected) => expect(wireTime(utc)).toBe(expected))
 })
