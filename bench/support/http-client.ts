@@ -13,8 +13,9 @@ const buffer = Buffer.allocUnsafe(256 * 1024)
 
 export class HttpConnection {
   readonly #socket: Socket
-  /** The beginning of a reply of which more is to come. */
-  #received: Buffer | undefined
+  /** The beginning of a reply of which more is to come, by pieces, and how many bytes are to come at least. */
+  #received: Buffer[] = []
+  #missing = 0
   #onReply: OnReply | undefined
   #onFailure: ((error: Error) => void) | undefined
 
@@ -62,14 +63,21 @@ export class HttpConnection {
   }
 
   #take(chunk: Buffer): void {
-    const bytes = this.#received ? Buffer.concat([this.#received, chunk]) : chunk
+    this.#missing -= chunk.length
+    if (this.#missing > 0) {
+      this.#received.push(Buffer.from(chunk))
+      return
+    }
+    const bytes = this.#received.length > 0 ? Buffer.concat([...this.#received, chunk]) : chunk
     const headEnd = bytes.indexOf(HEAD_END)
     const end = headEnd < 0 ? Number.POSITIVE_INFINITY : headEnd + HEAD_END.length + bodyLength(bytes, headEnd)
     if (bytes.length < end) {
-      this.#received = this.#received ? bytes : Buffer.from(bytes)
+      this.#received = [Buffer.from(bytes)]
+      this.#missing = headEnd < 0 ? 0 : end - bytes.length
       return
     }
-    this.#received = undefined
+    this.#received = []
+    this.#missing = 0
     const onReply = this.#onReply
     this.#onReply = undefined
     onReply?.(Number(bytes.toString('latin1', 9, 12)), bytes.subarray(headEnd + HEAD_END.length, end))
