@@ -90,6 +90,15 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
   }
 }
 
+/** What `fitting` is where each costs about the same. */
+export function atMost(most: number): (waiting: Iterable<unknown>) => number {
+  return (waiting) => {
+    let count = 0
+    for (const _ of waiting) if (++count === most) break
+    return count
+  }
+}
+
 function rejectAll(batch: { reject: (error: unknown) => void }[], error: unknown): void {
   for (const { reject } of batch) reject(error)
 }

@@ -72,13 +72,19 @@ function isWithin({ from, to }: Interval, seq: number): boolean {
   return from < seq && (to === undefined || seq < to)
 }
 
-/** The intervals of a person that reach beyond `since`. */
-export async function readMemberships(db: Queryable, userId: string, since: number): Promise<Memberships> {
-  const rows = await db.query<IntervalRow>(
+/** @returns for each of `people`, in their order, the intervals that reach beyond `since` */
+export async function readMemberships(
+  db: Queryable,
+  people: readonly { userId: string; since: number }[],
+): Promise<Memberships[]> {
+  const rows = await db.query<IntervalRow & { place: number }>(
     'log.memberships',
-    `select room_id as "roomId", from_seq as "from", to_seq as "to" from room_membership
-    where user_id = $1 and (to_seq is null or to_seq > $2)`,
-    [userId, since],
+    `select (p.place - 1)::int as place, m.room_id as "roomId", m.from_seq as "from", m.to_seq as "to"
+    from unnest($1::uuid[], $2::bigint[]) with ordinality as p (user_id, since, place)
+    join room_membership m on m.user_id = p.user_id and (m.to_seq is null or m.to_seq > p.since)`,
+    [people.map(({ userId }) => userId), people.map(({ since }) => since)],
   )
-  return new Memberships(since, rows)
+  const rowsOf = people.map((): IntervalRow[] => [])
+  for (const row of rows) rowsOf[row.place]?.push(row)
+  return people.map(({ since }, place) => new Memberships(since, rowsOf[place] ?? []))
 }

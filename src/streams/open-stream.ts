@@ -1,12 +1,13 @@
 /** How a stream begins: replay from the database, cut-over through memory, then live; each event once, in order. */
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType, type LogEvent } from '../log/event.ts'
-import { readEventsOf, readLogState } from '../log/log-repository.ts'
-import { type Memberships, readMemberships } from '../log/memberships.ts'
+import { readEventsOf } from '../log/log-repository.ts'
+import type { Memberships } from '../log/memberships.ts'
 import { resume } from '../log/resume.ts'
 import type { Tail } from '../log/tail.ts'
 import { retryFrame } from './event-frames.ts'
 import type { Hub, Person } from './hub.ts'
+import { createSharedReads } from './shared-reads.ts'
 import type { Stream } from './stream.ts'
 
 /** Small, for a page is read and written in one turn of the event loop; it ends early once it has so many bytes. */
@@ -29,6 +30,7 @@ export type StreamOpener = {
 
 /** @param db for reading what was missed: not so many statements at once that requests would have to wait */
 export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamOpener {
+  const reads = createSharedReads(db, tail)
   return {
     admit: (userId) => hub.admit(userId),
     async open(stream, lastEventId) {
@@ -55,7 +57,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       stream.write(hub.frames.cursor(tail.position))
       return tail.position
     }
-    const from = resume(lastEventId, { ...(await readLogState(db)), epoch: tail.epoch })
+    const from = resume(lastEventId, { ...(await reads.logState()), epoch: tail.epoch })
     if ('resync' in from) {
       stream.write(hub.frames.resync(from.resync, tail.position))
       return tail.position
@@ -73,7 +75,7 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
       const upTo = tail.position
       const page = { after, upTo, limit: PAGE, bytes: PAGE_BYTES }
       const { events, more } = await readEventsOf(db, stream.userId, page)
-      const { trimmedSeq, headSeq } = await readLogState(db)
+      const { trimmedSeq, headSeq } = await reads.logState()
       if (trimmedSeq > after) {
         // Trimmed while the page was read: it may lack events.
         stream.write(hub.frames.resync('TOO_OLD', upTo))
@@ -119,8 +121,8 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     for (;;) {
       const known = hub.person(userId)
       if (known && known.memberships.since <= since) return hold(known)
-      const position = tail.position
-      const memberships = await readMemberships(db, userId, Math.min(since, known?.memberships.since ?? since))
+      const from = Math.min(since, known?.memberships.since ?? since)
+      const { memberships, position } = await reads.memberships(userId, from)
       // The log outran memory meanwhile, or another stream of theirs was quicker: look again.
       if (tail.recent.floor > position || hub.person(userId) !== known) continue
       catchUp(memberships, userId, position)

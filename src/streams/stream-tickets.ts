@@ -1,11 +1,22 @@
 /** Tickets: secrets for a URL that open one stream, where a client can send no headers. */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Queryable } from '../infra/postgres.ts'
+import { type Batches, createBatches } from '../log/batches.ts'
 import { unauthenticated } from '../shared/app-error.ts'
-import { deleteOldTickets, insertTicket, releaseTicket, type TicketUse, useTicket } from './ticket-repository.ts'
+import {
+  deleteOldTickets,
+  insertTicket,
+  releaseTicket,
+  type TicketOpening,
+  type TicketUse,
+  type UsedTicket,
+  useTickets,
+} from './ticket-repository.ts'
 
 const SECRET_BYTES = 32
 const TICKET = /^[\w-]{43}$/
+/** Whose stream one statement opens. They go on in the same turn of the event loop, in which requests wait. */
+const MAX_TOGETHER = 32
 /** The last moment that RFC 3339 can write. */
 const MAX_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 
@@ -20,12 +31,14 @@ export class StreamTickets {
   readonly #db: Queryable
   readonly #streams: Queryable
   readonly #leewaySeconds: number
+  readonly #uses: Batches<TicketOpening, UsedTicket | undefined>
 
   /** @param streams for what is asked where a stream opens or ends, as thousands do at once */
   constructor(db: Queryable, streams: Queryable, leewaySeconds: number) {
     this.#db = db
     this.#streams = streams
     this.#leewaySeconds = leewaySeconds
+    this.#uses = createBatches({ inOrder: false, fitting, run: (openings) => this.#useAll(openings) })
   }
 
   /** A ticket for whoever bears this token. `expiresAt`: when it has to be used first. */
@@ -47,9 +60,7 @@ export class StreamTickets {
   async use(ticket: string, resumes: boolean): Promise<OpenedByTicket> {
     if (!TICKET.test(ticket)) throw unauthenticated()
     const hash = hashOf(ticket)
-    // As tokens are judged, to the second: src/auth/token-verifier.ts.
-    const validAfter = new Date((Math.floor(Date.now() / 1_000) - this.#leewaySeconds) * 1_000)
-    const used = await useTicket(this.#streams, hash, resumes, validAfter)
+    const used = await this.#uses.add({ hash, resumes })
     if (!used) throw unauthenticated()
     const { userId, displayName, expiresAt, opening } = used
     return { user: { id: userId, displayName }, expiresAt: expiresAt.getTime(), ticket: { hash, opening } }
@@ -63,6 +74,22 @@ export class StreamTickets {
   deleteOld(): Promise<void> {
     return deleteOldTickets(this.#db)
   }
+
+  #useAll(openings: TicketOpening[]): Promise<(UsedTicket | undefined)[]> {
+    // As tokens are judged, to the second: src/auth/token-verifier.ts.
+    const validAfter = new Date((Math.floor(Date.now() / 1_000) - this.#leewaySeconds) * 1_000)
+    return useTickets(this.#streams, openings, validAfter)
+  }
+}
+
+/** A ticket at most once, as one statement can open it once. */
+function fitting(waiting: Iterable<TicketOpening>): number {
+  const hashes = new Set<string>()
+  for (const { hash } of waiting) {
+    if (hashes.has(hash) || hashes.size === MAX_TOGETHER) break
+    hashes.add(hash)
+  }
+  return hashes.size
 }
 
 function atMost(time: number): Date {

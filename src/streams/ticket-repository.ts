@@ -12,6 +12,13 @@ export type TicketUse = {
   opening: number
 }
 
+export type TicketOpening = {
+  /** Hexadecimal, and in no other opening of the same call. */
+  hash: string
+  /** Whether the client has had something of an earlier stream. */
+  resumes: boolean
+}
+
 export type UsedTicket = { userId: string; displayName: string; expiresAt: Date; opening: number }
 
 /** @returns the moment from which the ticket opens nothing any more, unless it was used */
@@ -31,32 +38,39 @@ export async function insertTicket(
 }
 
 /**
- * Makes a stream the ticket's newest, and tells the nodes of its older one that it is over. Of two at once that open
- * it, one waits for the other's row and then finds it open.
+ * Makes each stream its ticket's newest, and tells the nodes of the older one that it is over. Of two at once that open
+ * it, one waits for the other's row and then finds it open. All rows are locked before the first is changed, in one
+ * order, so that of two nodes that are asked for the same tickets neither waits for the other.
  *
- * @param resumes whether the client has had something of an earlier stream
  * @param validAfter a ticket whose token expires at this time or before is void
+ * @returns what became of each, in their order
  */
-export async function useTicket(
+export async function useTickets(
   db: Queryable,
-  hash: string,
-  resumes: boolean,
+  openings: readonly TicketOpening[],
   validAfter: Date,
-): Promise<UsedTicket | undefined> {
-  const [used] = await db.query<UsedTicket>(
+): Promise<(UsedTicket | undefined)[]> {
+  const used = await db.query<UsedTicket & { place: number }>(
     'tickets.use',
-    `with used as (
+    `with wanted as materialized (
+      select t.hash, w.hash as hex, w.resumes, (w.place - 1)::int as place
+      from unnest($1::text[], $2::boolean[]) with ordinality as w (hash, resumes, place)
+      join stream_ticket t on t.hash = decode(w.hash, 'hex')
+      order by t.hash for no key update of t),
+    used as (
       update stream_ticket t set openings = t.openings + 1, is_open = true
-      from app_user u
-      where t.hash = decode($1, 'hex') and u.id = t.user_id and u.deleted_at is null and t.expires_at > $3
-        and ($2 and t.openings > 0 or not t.is_open and t.open_until > clock_timestamp())
-      returning t.user_id, u.display_name, t.expires_at, t.openings)
-    select user_id as "userId", display_name as "displayName", expires_at as "expiresAt", openings as opening,
-      case when openings > 1 then pg_notify('${TICKET_CHANNEL}', $1 || ' ' || openings) end
+      from wanted w, app_user u
+      where t.hash = w.hash and u.id = t.user_id and u.deleted_at is null and t.expires_at > $3
+        and (w.resumes and t.openings > 0 or not t.is_open and t.open_until > clock_timestamp())
+      returning w.place, w.hex, t.user_id, u.display_name, t.expires_at, t.openings)
+    select place, user_id as "userId", display_name as "displayName", expires_at as "expiresAt", openings as opening,
+      case when openings > 1 then pg_notify('${TICKET_CHANNEL}', hex || ' ' || openings) end
     from used`,
-    [hash, resumes, validAfter],
+    [openings.map(({ hash }) => hash), openings.map(({ resumes }) => resumes), validAfter],
   )
-  return used
+  const results: (UsedTicket | undefined)[] = openings.map(() => undefined)
+  for (const each of used) results[each.place] = each
+  return results
 }
 
 /** Notes that the ticket's newest stream is over. */

@@ -3,11 +3,14 @@ import { LRUCache } from 'lru-cache'
 import type { VerifiedToken } from '../auth/verified-token.ts'
 import type { UsersConfig } from '../config/config.ts'
 import type { Database } from '../infra/postgres.ts'
+import { atMost, type Batches, createBatches } from '../log/batches.ts'
 import { forbidden } from '../shared/app-error.ts'
-import { findKnownPerson, insertPerson, type KnownPerson, renamePerson } from './provisioning-repository.ts'
+import { findKnownPeople, insertPerson, type KnownPerson, renamePerson } from './provisioning-repository.ts'
 import type { CurrentUser } from './user.ts'
 
 const MAX_KNOWN = 50_000
+/** Whom one statement looks up. Whoever is found goes on in the same turn of the event loop, in which others wait. */
+const MAX_TOGETHER = 32
 /** How long a row is believed: for long while changes are notified, else a moment. */
 const NOTIFIED_TTL_MS = 60_000
 const ALONE_TTL_MS = 1_000
@@ -27,6 +30,8 @@ export class CurrentUsers {
   readonly #config: UsersConfig
   readonly #isNotified: () => boolean
   readonly #known = new LRUCache<string, Entry>({ max: MAX_KNOWN })
+  /** Thousands may come at once, to a node that knows nobody yet. */
+  readonly #reads: Batches<string, Entry | undefined>
   /** Counts the changes that were heard of. */
   #changes = 0
 
@@ -35,11 +40,16 @@ export class CurrentUsers {
     this.#db = db
     this.#config = config
     this.#isNotified = isNotified
+    this.#reads = createBatches<string, Entry | undefined>({
+      inOrder: false,
+      fitting: atMost(MAX_TOGETHER),
+      run: (ids) => this.#readAll(ids),
+    })
   }
 
   /** @throws AppError INSUFFICIENT_PERMISSIONS unknown where nothing is provisioned, or deleted */
   async resolve(token: VerifiedToken): Promise<CurrentUser> {
-    let person = this.#cached(token.userId) ?? (await this.#read(token.userId))
+    let person = this.#cached(token.userId) ?? (await this.#reads.add(token.userId))
     if (!person) {
       if (this.#config.provision === 'off')
         throw forbidden('ISM does not know this user: the operator has to create them first.')
@@ -67,24 +77,27 @@ export class CurrentUsers {
     return entry && performance.now() - entry.readAt < ttl ? entry : undefined
   }
 
-  async #read(userId: string): Promise<Entry | undefined> {
+  async #readAll(ids: string[]): Promise<(Entry | undefined)[]> {
     const readAt = performance.now()
     const changes = this.#changes
-    const person = await findKnownPerson(this.#db, userId)
-    if (!person) return undefined
-    // Field by field: a copy of a row has a hidden class of its own, which is larger than the entry.
-    const { displayName, deleted, nameClaim, issuedAt } = person
-    const entry = { id: userId, displayName, deleted, nameClaim, issuedAt, readAt }
-    // What was read may be from before a change that was heard of meanwhile: good for this call, not to be kept.
-    if (changes === this.#changes) this.#known.set(userId, entry)
-    return entry
+    const people = new Map((await findKnownPeople(this.#db, ids)).map((person) => [person.id, person]))
+    return ids.map((id) => {
+      const person = people.get(id)
+      if (!person) return undefined
+      // Field by field, with the token's text of the id: a copy of a row has a hidden class of its own and is larger.
+      const { displayName, deleted, nameClaim, issuedAt } = person
+      const entry = { id, displayName, deleted, nameClaim, issuedAt, readAt }
+      // What was read may be from before a change that was heard of meanwhile: good for this call, not to be kept.
+      if (changes === this.#changes) this.#known.set(id, entry)
+      return entry
+    })
   }
 
   async #provision(token: VerifiedToken): Promise<Entry> {
     const claim = this.#nameClaim(token)
     for (const displayName of namesFor(claim)) {
       await insertPerson(this.#db, { id: token.userId, displayName, nameClaim: claim, issuedAt: token.issuedAt })
-      const person = await this.#read(token.userId)
+      const person = await this.#reads.add(token.userId)
       if (person) return person
     }
     throw new Error('no free display name was found')
@@ -106,7 +119,7 @@ export class CurrentUsers {
         issuedAt: token.issuedAt,
       })
       if (!done) continue
-      const renamed = await this.#read(person.id)
+      const renamed = await this.#reads.add(person.id)
       if (renamed) return renamed
       break
     }

@@ -14,15 +14,15 @@ export type Provision = { id: string; displayName: string; nameClaim: string; is
 
 const UNIQUE_VIOLATION = '23505'
 
-export async function findKnownPerson(db: Queryable, id: string): Promise<KnownPerson | undefined> {
-  const [person] = await db.query<KnownPerson>(
+/** @returns those of `ids` that there are */
+export function findKnownPeople(db: Queryable, ids: readonly string[]): Promise<KnownPerson[]> {
+  return db.query<KnownPerson>(
     'users.known',
     `select u.id, u.display_name as "displayName", u.deleted_at is not null as deleted,
       p.name_claim as "nameClaim", p.issued_at as "issuedAt"
-    from app_user u left join user_provision p on p.user_id = u.id where u.id = $1`,
-    [id],
+    from app_user u left join user_provision p on p.user_id = u.id where u.id = any($1::uuid[])`,
+    [ids],
   )
-  return person
 }
 
 /** Makes the person, unless they exist meanwhile or the name is taken. */

@@ -147,11 +147,14 @@ test('an event for many streams is read once', async () => {
   const people = await ism.people(...Array.from({ length: 20 }, (_, n) => `listener ${n} ${Math.random()}`))
   const roomId = await groupId(people.map(({ id }) => id))
   const streams = await Promise.all(people.map((person) => person.stream()))
-  const sent = await queriesOf(async () => {
+  const say = async () => {
     const answer = await alice.send(roomId, 'Hello, everybody')
     for (const stream of streams) await stream.next(({ message }) => message?.messageId === answer.body.messageId)
     return answer
-  })
+  }
+  // Whoever has had an event is live.
+  await say()
+  const sent = await queriesOf(say)
   expect(sent).toEqual({ 'log.append-sends': 1 })
 })
 
@@ -168,6 +171,32 @@ test('people are searched, and friends listed, in one query', async () => {
 
 test('a known person is not looked up again', async () => {
   expect(await queriesOf(() => alice.get('/api/notifications/cursor'))).toEqual({})
+})
+
+test('streams that come while others open share their queries', async () => {
+  const people = await ism.people(...Array.from({ length: 30 }, (_, n) => `together ${n} ${Math.random()}`))
+  const tickets = await Promise.all(people.map((person) => person.ticket()))
+  const live = Math.random()
+  const holder = await ism.sql.connect()
+  await holder.query('begin; lock table stream_ticket in access exclusive mode')
+  const sent = await queriesOf(async () => {
+    const opening = people.map((person, n) => person.source(`?ticket=${tickets[n]}`))
+    await vi.waitFor(async () => {
+      const { rowCount } = await holder.query(
+        `select from pg_locks where relation = 'stream_ticket'::regclass and not granted`,
+      )
+      expect(rowCount).toBe(1)
+    })
+    await bob.get('/api/notifications/cursor')
+    await holder.query('commit')
+    const streams = await Promise.all(opening)
+    await appendSystemMessage(ism, people, live)
+    for (const stream of streams) await stream.next(({ message }) => message === live)
+    return alice.get('/api/notifications/cursor')
+  })
+  holder.release()
+  expect(Object.keys(sent).sort()).toEqual(['log.memberships', 'tickets.use'])
+  for (const count of Object.values(sent)) expect(count).toBeLessThan(15)
 })
 
 test('a stream opens with one query, by a ticket with two, and with one less where the person has another', async () => {

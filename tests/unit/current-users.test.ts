@@ -1,27 +1,51 @@
-/** What is remembered of people never outlives a change that was heard of, also one that came while they were looked up. */
-import { expect, it } from 'vitest'
+/**
+ * People are looked up together where they come together, and what is remembered of them never outlives a change that was
+ * heard of, also one that came while they were looked up.
+ */
+import { expect, it, vi } from 'vitest'
 import type { Database } from '../../src/infra/postgres.ts'
 import { CurrentUsers } from '../../src/users/current-users.ts'
 
 const ID = '5b0d1c9e-3f6a-4c83-9a0e-5f1d2c3b4a59'
-const TOKEN = { userId: ID, expiresAt: 0, issuedAt: 0, claims: {} }
+const tokenOf = (userId: string) => ({ userId, expiresAt: 0, issuedAt: 0, claims: {} })
+const TOKEN = tokenOf(ID)
 
-/** One row, of which each look-up is answered when the test says so. */
+/** A row for whoever is asked for, where each look-up is answered when the test says so. */
 class SlowDatabase implements Database {
   deleted = false
-  reads = 0
-  #waiting: (() => void)[] = []
+  /** The ids of each look-up. */
+  readonly reads: string[][] = []
+  #waiting: { resolve: () => void; reject: (error: Error) => void }[] = []
 
-  query<Row extends object>(): Promise<Row[]> {
-    this.reads++
-    const row = { id: ID, displayName: 'alice', deleted: this.deleted, nameClaim: null, issuedAt: null }
-    return new Promise((resolve) => {
-      this.#waiting.push(() => resolve([row] as object[] as Row[]))
+  query<Row extends object>(_name: string, _text: string, [ids]: unknown[] = []): Promise<Row[]> {
+    this.reads.push(ids as string[])
+    const { deleted } = this
+    const rows = this.reads
+      .at(-1)
+      ?.map((id) => ({ id, displayName: `name of ${id}`, deleted, nameClaim: null, issuedAt: null }))
+      // In no certain order, as a database may.
+      .reverse()
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve: () => resolve(rows as object[] as Row[]), reject })
     })
   }
 
-  answer(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve()
+  /** The look-up that is under way, or comes next. */
+  async #next() {
+    await vi.waitUntil(() => this.#waiting.length > 0, { interval: 1 })
+    return this.#waiting.splice(0)
+  }
+
+  async answer(): Promise<void> {
+    for (const { resolve } of await this.#next()) resolve()
+  }
+
+  async fail(error: Error): Promise<void> {
+    for (const { reject } of await this.#next()) reject(error)
+  }
+
+  async asked(): Promise<void> {
+    await vi.waitUntil(() => this.#waiting.length > 0, { interval: 1 })
   }
 
   withConnection(): Promise<never> {
@@ -36,10 +60,10 @@ class SlowDatabase implements Database {
 function setUp() {
   const db = new SlowDatabase()
   const users = new CurrentUsers(db, { provision: 'auto', nameClaim: 'name' }, () => true)
-  const resolve = () => {
+  const resolve = async () => {
     const result = users.resolve(TOKEN)
-    db.answer()
-    return result
+    await db.answer()
+    return await result
   }
   return { db, users, resolve }
 }
@@ -47,17 +71,17 @@ function setUp() {
 it('is read once, until something changes', async () => {
   const { db, users, resolve } = setUp()
   await resolve()
-  await resolve()
-  expect(db.reads).toBe(1)
+  await users.resolve(TOKEN)
+  expect(db.reads).toHaveLength(1)
   users.forget('somebody else')
-  await resolve()
-  expect(db.reads).toBe(1)
+  await users.resolve(TOKEN)
+  expect(db.reads).toHaveLength(1)
   users.forget(ID)
   await resolve()
-  expect(db.reads).toBe(2)
+  expect(db.reads).toHaveLength(2)
   users.forgetAll()
   await resolve()
-  expect(db.reads).toBe(3)
+  expect(db.reads).toHaveLength(3)
 })
 
 it.each([
@@ -66,9 +90,32 @@ it.each([
 ])('is read again after a change %s that came while it was read', async (_, change) => {
   const { db, users, resolve } = setUp()
   const first = users.resolve(TOKEN)
+  await db.asked()
   db.deleted = true
   change(users)
-  db.answer()
+  await db.answer()
   await first
   await expect(resolve()).rejects.toMatchObject({ code: 'INSUFFICIENT_PERMISSIONS' })
+})
+
+it('is looked up together with whoever comes meanwhile, and each gets their own', async () => {
+  const { db, users } = setUp()
+  const first = users.resolve(tokenOf('first'))
+  await db.asked()
+  const others = Promise.all(['second', 'third', 'second'].map((id) => users.resolve(tokenOf(id))))
+  await db.answer()
+  await first
+  await db.answer()
+  expect((await others).map(({ displayName }) => displayName)).toEqual(
+    ['second', 'third', 'second'].map((id) => `name of ${id}`),
+  )
+  expect(db.reads).toEqual([['first'], ['second', 'third', 'second']])
+})
+
+it('is looked up again after a look-up that failed', async () => {
+  const { db, users, resolve } = setUp()
+  const failing = Promise.allSettled([users.resolve(TOKEN), users.resolve(tokenOf('another'))])
+  await db.fail(new Error('gone'))
+  expect((await failing).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  expect((await resolve()).id).toBe(ID)
 })

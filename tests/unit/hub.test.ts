@@ -22,7 +22,10 @@ const db: Queryable = {
   async query<Row extends object>(name: string, _text: string, values: unknown[] = []) {
     const answers: Record<string, () => object[]> = {
       'log.state': () => [{ epoch: 'e', trimmedSeq: 0, headSeq: events.at(-1)?.seq ?? 0 }],
-      'log.memberships': () => (values[0] === ALICE ? [{ roomId: ROOM, from: 0, to: null }] : []),
+      'log.memberships': () =>
+        (values[0] as string[]).flatMap((userId, place) =>
+          userId === ALICE ? [{ place, roomId: ROOM, from: 0, to: null }] : [],
+        ),
       'log.read': () => events.filter(({ seq }) => seq > Number(values[0])),
     }
     return (answers[name]?.() ?? []) as Row[]

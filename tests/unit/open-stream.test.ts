@@ -34,7 +34,10 @@ async function openStream({ memberships, events, resumes, page = 100 }: Ahead): 
   const answers: Record<string, (values: unknown[]) => object[] | Promise<object[]>> = {
     'log.state': () => [{ epoch: 'e', trimmedSeq: 0, headSeq }],
     // A room's go with it.
-    'log.memberships': () => memberships.filter(({ to }) => to === null || !resumes || tail.position < to),
+    'log.memberships': () =>
+      memberships
+        .filter(({ to }) => to === null || !resumes || tail.position < to)
+        .map((interval) => ({ place: 0, ...interval })),
     'log.read': ([after]) => events.filter(({ seq }) => seq > Number(after)).slice(0, page),
     'log.read-of': () => resumes?.replayed() ?? [],
   }

@@ -1,0 +1,41 @@
+/** What streams ask the database while they open: one statement for all who ask meanwhile, begun after each of them asked. */
+import type { Queryable } from '../infra/postgres.ts'
+import { atMost, createBatches } from '../log/batches.ts'
+import { type LogState, readLogState } from '../log/log-repository.ts'
+import { type Memberships, readMemberships } from '../log/memberships.ts'
+import type { Tail } from '../log/tail.ts'
+
+/** Whoever is answered goes on in the same turn of the event loop, in which requests wait. */
+const MAX_TOGETHER = 32
+
+export type SharedReads = {
+  logState(): Promise<LogState>
+  /**
+   * The person's intervals that reach beyond `since`.
+   * @returns with them what the tail's position was before they were read
+   */
+  memberships(userId: string, since: number): Promise<{ memberships: Memberships; position: number }>
+}
+
+export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
+  const states = createBatches<undefined, LogState>({
+    inOrder: false,
+    fitting: atMost(MAX_TOGETHER),
+    async run(asked) {
+      const state = await readLogState(db)
+      return asked.map(() => state)
+    },
+  })
+  const people = createBatches<{ userId: string; since: number }, Awaited<ReturnType<SharedReads['memberships']>>>({
+    inOrder: false,
+    fitting: atMost(MAX_TOGETHER),
+    async run(asked) {
+      const { position } = tail
+      return (await readMemberships(db, asked)).map((memberships) => ({ memberships, position }))
+    },
+  })
+  return {
+    logState: () => states.add(undefined),
+    memberships: (userId, since) => people.add({ userId, since }),
+  }
+}
