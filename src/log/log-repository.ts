@@ -78,6 +78,14 @@ const COLUMNS_FOR_ONE = EVENT_COLUMNS.replace(
 )
 
 /**
+ * Each room is asked for a page of events. Where they are many, they are asked no further along the log than where a
+ * page of messages was counted; what is counted grows until it is one.
+ */
+const MANY_ROOMS = 20
+const SPAN_PAGES = 4
+const SPAN_GROWTH = 8
+
+/**
  * What a person's stream that never broke would have been given in (after, upTo], oldest first: the events of the
  * rooms that they were in, while they were in them, and those addressed to them. At most `limit`, and no more once
  * there are `bytes` of bodies.
@@ -89,9 +97,24 @@ export async function readEventsOf(
 ): Promise<LogPage> {
   const events = await db.query<LogEvent>(
     'log.read-of',
-    `with visible as materialized (
+    `with recursive joined as materialized (
       select m.room_id, greatest(m.from_seq, $2) as low, least(m.to_seq, $3::bigint + 1) as high
       from room_membership m where m.user_id = $1 and (m.to_seq is null or m.to_seq > $2) and m.from_seq < $3),
+    span as (
+      select case when count(*) > ${MANY_ROOMS} then least($3, $2 + ${SPAN_PAGES} * $4::bigint) else $3 end as last,
+        ${SPAN_PAGES} * $4::bigint as length
+      from joined
+      union all
+      select least($3, $2 + ${SPAN_GROWTH} * s.length), ${SPAN_GROWTH} * s.length from span s
+      where s.last < $3 and $4 > (select count(*) from (
+        select from joined j cross join lateral (
+          select from event e
+          where e.room_id = j.room_id and e.room_seq is not null and e.seq > j.low and e.seq < least(j.high, s.last + 1)
+          order by e.seq limit $4) e
+        limit $4) found)),
+    bound as materialized (select max(last) as last from span),
+    visible as materialized (
+      select j.room_id, j.low, least(j.high, b.last + 1) as high from joined j cross join bound b where j.low < b.last),
     page as (
       select e.* from visible v cross join lateral (
         select * from event e
@@ -103,7 +126,8 @@ export async function readEventsOf(
         where e.room_id = v.room_id and e.room_seq is null and e.recipients is null and e.seq > v.low and e.seq < v.high
         order by e.seq limit $4) e
       union all
-      select * from event e where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= $3
+      select * from event e
+      where e.recipients @> array[$1::uuid] and e.seq > $2 and e.seq <= (select last from bound)
       order by seq limit $4)
     select ${COLUMNS_FOR_ONE} from (
       select *, sum(octet_length(body)) over (order by seq rows between unbounded preceding and 1 preceding) as bytes_before

@@ -8,6 +8,9 @@ import { createRandom } from '../support/random.ts'
 import { endProcesses } from '../support/test-process.ts'
 import { createGroup, expectEverywhere, expectOk, ofType, pause } from './everywhere.ts'
 
+/** Two seconds at most, and what a busy machine takes for a send. */
+const STOPPED_MS = 3_000
+
 let service: Service
 let a: IsmNode
 let b: IsmNode
@@ -45,7 +48,7 @@ test('frozen inside appends it stops nobody, and loses nothing', async () => {
   }
   over = true
   await Promise.all(sending)
-  expect(slowest).toBeLessThan(4_000)
+  expect(slowest, 'the slowest send on the other node').toBeLessThan(STOPPED_MS)
   ledger.expectNumbered()
   await expectEverywhere(ledger, readers, [a, b])
 })
@@ -65,8 +68,8 @@ test('frozen inside a transaction that holds the lock it stops the others for tw
     waits.push(performance.now() - started)
   }
   // Not only the first one: what the frozen node had waiting behind its transaction must not take turns with us.
-  expect(Math.max(...waits)).toBeLessThan(4_000)
-  expect(waits.reduce((sum, wait) => sum + wait, 0)).toBeLessThan(4_000)
+  const stopped = waits.reduce((sum, wait) => sum + wait, 0)
+  expect(stopped, `the sum of ${waits.map(Math.round)}`).toBeLessThan(STOPPED_MS)
   await stream.until('all messages', () => ofType(stream, 'ChatMessage').length === sent.length, 4_000)
   a.signal('SIGCONT')
 

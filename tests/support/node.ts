@@ -9,31 +9,35 @@ import { isTaken } from '../../src/embedded/free-port.ts'
 import { createDatabase } from './database.ts'
 import { createSigningKey, IssuerServer, nowSeconds, type SigningKey, sign } from './issuer-server.ts'
 import { Person } from './person.ts'
-import { type Exit, startIsmProcess, type TestProcess } from './test-process.ts'
+import { type Exit, type Surroundings, startIsmProcess, type TestProcess } from './test-process.ts'
 
-export type NodeOptions = { clockShiftSeconds?: number }
+export type NodeOptions = {
+  clockShiftSeconds?: number
+  /** Where this node finds the database, if elsewhere than the others. */
+  database?: Partial<PostgresConfig>
+}
 
 export class IsmNode {
   readonly port: number
   readonly #config: string
-  readonly #options: NodeOptions
+  readonly #options: Surroundings
   #process: TestProcess
 
-  private constructor(port: number, config: string, options: NodeOptions, process: TestProcess) {
+  private constructor(port: number, config: string, options: Surroundings, process: TestProcess) {
     this.port = port
     this.#config = config
     this.#options = options
     this.#process = process
   }
 
-  static async start(config: string, options: NodeOptions): Promise<IsmNode> {
+  static async start(config: string, options: Surroundings): Promise<IsmNode> {
     const port = await reservedPort()
     const node = new IsmNode(port, config, options, await IsmNode.#spawn(config, port, options))
     await node.#listening()
     return node
   }
 
-  static #spawn(config: string, port: number, options: NodeOptions): Promise<TestProcess> {
+  static #spawn(config: string, port: number, options: Surroundings): Promise<TestProcess> {
     return startIsmProcess(['serve', '--config', config, '--port', String(port)], options)
   }
 
@@ -123,8 +127,8 @@ export class Service {
     return new Service(database.config, issuer, key, directory, options.sections ?? {}, () => database.drop())
   }
 
-  async node(options: NodeOptions = {}): Promise<IsmNode> {
-    return IsmNode.start(await this.configuration(), options)
+  async node({ database, ...options }: NodeOptions = {}): Promise<IsmNode> {
+    return IsmNode.start(await this.configuration(database), options)
   }
 
   /** @returns a configuration file's path */

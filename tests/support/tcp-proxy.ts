@@ -16,6 +16,10 @@ export type TcpProxy = {
   stall(having?: string): void
   /** What was stalled passes again, with what gathered. */
   flow(): void
+  /** From now on connections are cut as soon as this is sent over them, those over which it was sent too. */
+  ban(text: string): void
+  /** Nothing is banned any more. */
+  allow(): void
   /** How many connections are open. */
   open(): number
   /** Nothing listens. */
@@ -30,6 +34,8 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   const sentBy = new Map<Socket, string>()
   const stalled = new Map<Socket, Socket>()
   let isPassing = true
+  let banned: string | undefined
+  const isBanned = (client: Socket) => banned !== undefined && sentBy.get(client)?.includes(banned) === true
   const server = createServer((client) => {
     clients.add(client)
     client.on('error', () => {})
@@ -40,6 +46,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     client.on('data', (chunk) => {
       chunks.push(chunk.toString('latin1'))
       sentBy.set(client, (sentBy.get(client) ?? '') + chunk.toString('latin1'))
+      if (isBanned(client)) client.destroy()
     })
     client.pipe(upstream).pipe(client)
     client.on('close', () => {
@@ -79,6 +86,13 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
         upstream.unpipe(client)
         stalled.set(client, upstream)
       }
+    },
+    ban(text) {
+      banned = text
+      for (const client of clients) if (isBanned(client)) client.destroy()
+    },
+    allow() {
+      banned = undefined
     },
     flow() {
       isPassing = true
