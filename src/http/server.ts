@@ -7,6 +7,7 @@ import Koa, { type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import type { State } from './context.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
+import { readByTurns } from './first-requests.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
 import { securityHeaders } from './security-headers.ts'
 
@@ -77,6 +78,7 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     },
     koa.callback(),
   )
+  readByTurns(server)
   server.on('clientError', refuseBroken)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -7,6 +7,8 @@ export type BatchWork<Item, Result> = {
    * fails with it, and whoever adds it again adds all of it.
    */
   inOrder: boolean
+  /** Batches begin at least so many milliseconds apart, so that more of what comes shares one; the first begins at once. */
+  spacing?: number
   /** How many of the oldest fit into one batch; at least one. */
   fitting(waiting: Iterable<Item>): number
   /**
@@ -33,6 +35,7 @@ type Waiting<Item, Result> = {
 export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batches<Item, Result> {
   const waiting: Waiting<Item, Result>[] = []
   let running: Promise<void> | undefined
+  let lastBegan = Number.NEGATIVE_INFINITY
 
   function* items(): Generator<Item> {
     for (const { item } of waiting) yield item
@@ -42,10 +45,17 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
     // One turn of the event loop, so that what arrives in the same turn shares the first batch.
     await new Promise((resolve) => setImmediate(resolve))
     while (waiting.length > 0) {
+      await spaced()
       const failure = await runBatch(waiting.splice(0, work.fitting(items())))
       if (failure !== undefined && work.inOrder) rejectAll(waiting.splice(0), failure)
     }
     running = undefined
+  }
+
+  async function spaced(): Promise<void> {
+    const early = lastBegan + (work.spacing ?? 0) - performance.now()
+    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early))
+    lastBegan = performance.now()
   }
 
   /** @returns why it failed, where that may pass */

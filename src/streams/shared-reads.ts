@@ -20,6 +20,7 @@ export type SharedReads = {
 export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
   const states = createBatches<undefined, LogState>({
     inOrder: false,
+    spacing: 5,
     fitting: atMost(MAX_TOGETHER),
     async run(asked) {
       const state = await readLogState(db)
@@ -28,6 +29,7 @@ export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
   })
   const people = createBatches<{ userId: string; since: number }, Awaited<ReturnType<SharedReads['memberships']>>>({
     inOrder: false,
+    spacing: 5,
     fitting: atMost(MAX_TOGETHER),
     async run(asked) {
       const { position } = tail

@@ -38,7 +38,7 @@ export class StreamTickets {
     this.#db = db
     this.#streams = streams
     this.#leewaySeconds = leewaySeconds
-    this.#uses = createBatches({ inOrder: false, fitting, run: (openings) => this.#useAll(openings) })
+    this.#uses = createBatches({ inOrder: false, spacing: 5, fitting, run: (openings) => this.#useAll(openings) })
   }
 
   /** A ticket for whoever bears this token. `expiresAt`: when it has to be used first. */

@@ -42,6 +42,7 @@ export class CurrentUsers {
     this.#isNotified = isNotified
     this.#reads = createBatches<string, Entry | undefined>({
       inOrder: false,
+      spacing: 5,
       fitting: atMost(MAX_TOGETHER),
       run: (ids) => this.#readAll(ids),
     })
