@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Middleware, ParameterizedContext } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import type { State } from './context.ts'
+import { routeOf } from './dispatch.ts'
 
 export type RequestObserver = {
   requestFinished(method: string, route: string, status: number, milliseconds: number): void
@@ -53,11 +54,10 @@ function later<T>(report: (what: T) => void, what: T): () => void {
 
 function finished(ctx: ParameterizedContext<State>, started: number): Finished {
   const { requestId, user } = ctx.state
-  const route = (ctx as { _matchedRoute?: unknown })._matchedRoute
   return {
     requestId,
     method: ctx.method,
-    route: typeof route === 'string' ? route : 'none',
+    route: routeOf(ctx),
     path: ctx.path,
     status: ctx.res.statusCode,
     userId: user?.id,

@@ -6,6 +6,7 @@ import type Router from '@koa/router'
 import Koa, { type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import type { State } from './context.ts'
+import { dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
 import { securityHeaders } from './security-headers.ts'
@@ -32,7 +33,7 @@ export function createKoa(
   koa.use(securityHeaders)
   koa.use(crossOrigin(corsOrigins))
   koa.use(renderErrors(logger))
-  koa.use(router.routes())
+  koa.use(dispatch(router))
   koa.use(refuseUnknown((path) => allowedMethods(router, path)))
   return koa
 }

@@ -412,6 +412,19 @@ describe('metrics', () => {
     }
   })
 
+  it.each([
+    ['/api/users/search?username=ali', '/api/users/search'],
+    ['/api/users/friends/', '/api/users/friends'],
+    ['/api/rooms/00000000-0000-4000-8000-000000000000', '/api/rooms/:room_id'],
+    ['/api/nothing', 'none'],
+  ])('count a GET of %s under %s', async (path, route) => {
+    const url = await anotherNode({ metrics: { token: 'metrics-token' } })
+    await alice.at(url).get(path)
+    const { body } = await get(url, { authorization: 'Bearer metrics-token' })
+    const counted = /^ism_http_request_duration_seconds_count\{method="GET",route="([^"]+)",/m.exec(body)
+    expect(counted?.[1]).toBe(route)
+  })
+
   it('have a port of their own, where nothing else is', async () => {
     const port = await freePort()
     const url = await anotherNode({ metrics: { port } })
