@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Middleware, ParameterizedContext } from 'koa'
 import type { Logger } from '../observability/logger.ts'
-import type { State } from './context.ts'
+import { responseOf, type State } from './context.ts'
 import { routeOf } from './dispatch.ts'
 
 export type RequestObserver = {
@@ -36,7 +36,7 @@ export function logRequests(logger: Logger, observe: RequestObserver): Middlewar
     const given = ctx.get('X-Request-Id')
     const requestId = REQUEST_ID.test(given) ? given : randomUUID()
     ctx.state.requestId = requestId
-    ctx.set('X-Request-Id', requestId)
+    responseOf(ctx).addCommon('X-Request-Id', requestId)
     const finish = () => report(finished(ctx, started))
     ctx.res.on('close', finish)
     ctx.state.finishLater = () => {

@@ -212,8 +212,20 @@ describe('a body', () => {
 })
 
 describe('headers', () => {
-  it.each(['/', '/api/rooms', '/api/nothing'])('of %s keep browsers from guessing and framing', async (path) => {
-    const { headers } = await call(path)
+  it.each([
+    ['/', {}],
+    ['/api/rooms', {}],
+    ['/api/rooms', { headers: { origin: 'https://app.example' } }],
+    ['/api/rooms', { headers: { origin: 'https://evil.example' } }],
+    ['/api/rooms', { method: 'HEAD' }],
+    ['/api/sse', { method: 'HEAD' }],
+    ['/api/notifications?timestamp=2026-01-01T00:00:00Z', {}],
+    ['/api/nothing', {}],
+    ['/api/rooms', { method: 'OPTIONS' }],
+  ])('of %s, %j, keep browsers from guessing and framing', async (path, init) => {
+    const { headers } = await call(path, init)
+    expect(headers.get('vary')).toBe('Origin')
+    expect(headers.get('x-request-id')).not.toBeNull()
     expect(headers.get('x-content-type-options')).toBe('nosniff')
     expect(headers.get('x-frame-options')).toBe('DENY')
     expect(headers.get('content-security-policy')).toContain("default-src 'none'")
