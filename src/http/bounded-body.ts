@@ -21,6 +21,17 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
     req.resume()
     return Promise.reject(tooLarge(maxBytes))
   }
+  return req.complete ? readReceived(req, maxBytes) : readAsItComes(req, maxBytes)
+}
+
+/** A short body comes with its head: it is here when whoever sent it is known, and needs no listeners. */
+async function readReceived(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const body: Buffer = req.read() ?? Buffer.alloc(0)
+  if (body.length > maxBytes) throw tooLarge(maxBytes)
+  return body
+}
+
+function readAsItComes(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0

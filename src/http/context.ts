@@ -4,6 +4,7 @@ import type { DefaultContext, DefaultState, ParameterizedContext } from 'koa'
 import type { VerifiedToken } from '../auth/verified-token.ts'
 import type { Grant } from '../streams/authorised-streams.ts'
 import type { CurrentUser } from '../users/user.ts'
+import type { Response } from './response.ts'
 
 export type State = DefaultState & {
   requestId: string
@@ -22,10 +23,13 @@ export type RouteContext = RouterContext<State, DefaultContext>
 
 export type Handler = (ctx: RouteContext) => void | Promise<void>
 
-/** Answers with JSON that is text already. */
+/** The server makes no other. */
+export const responseOf = ({ res }: Pick<Context, 'res'>) => res as Response
+
+/** Answers 200 with JSON that is text already. */
 export function respondJson(ctx: RouteContext, json: string): void {
-  ctx.type = 'application/json'
-  ctx.body = json
+  ctx.respond = false
+  responseOf(ctx).endWithJson(json)
 }
 
 /** Answers 200 with nothing. */

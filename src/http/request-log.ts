@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Middleware, ParameterizedContext } from 'koa'
 import type { Logger } from '../observability/logger.ts'
-import type { State } from './context.ts'
+import { responseOf, type State } from './context.ts'
+import { routeOf } from './dispatch.ts'
 
 export type RequestObserver = {
   requestFinished(method: string, route: string, status: number, milliseconds: number): void
@@ -35,7 +36,7 @@ export function logRequests(logger: Logger, observe: RequestObserver): Middlewar
     const given = ctx.get('X-Request-Id')
     const requestId = REQUEST_ID.test(given) ? given : randomUUID()
     ctx.state.requestId = requestId
-    ctx.set('X-Request-Id', requestId)
+    responseOf(ctx).addCommon('X-Request-Id', requestId)
     const finish = () => report(finished(ctx, started))
     ctx.res.on('close', finish)
     ctx.state.finishLater = () => {
@@ -53,11 +54,10 @@ function later<T>(report: (what: T) => void, what: T): () => void {
 
 function finished(ctx: ParameterizedContext<State>, started: number): Finished {
   const { requestId, user } = ctx.state
-  const route = (ctx as { _matchedRoute?: unknown })._matchedRoute
   return {
     requestId,
     method: ctx.method,
-    route: typeof route === 'string' ? route : 'none',
+    route: routeOf(ctx),
     path: ctx.path,
     status: ctx.res.statusCode,
     userId: user?.id,

@@ -1,15 +1,16 @@
 /** The HTTP server: the order of its middleware, its listener, and how it ends. */
-import { createServer, type Server, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import cors from '@koa/cors'
 import type Router from '@koa/router'
 import Koa, { type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
-import type { State } from './context.ts'
+import { responseOf, type State } from './context.ts'
+import { dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
 import { readByTurns } from './first-requests.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
-import { securityHeaders } from './security-headers.ts'
+import { Response } from './response.ts'
 
 export type HttpServer = {
   address: { host: string; port: number }
@@ -30,10 +31,9 @@ export function createKoa(
   // Everything is rendered and logged below; what is left is a client that went away while a body was streamed to it.
   koa.on('error', (error) => logger.debug({ err: error }, 'a response was cut off'))
   koa.use(logRequests(logger, observe))
-  koa.use(securityHeaders)
   koa.use(crossOrigin(corsOrigins))
   koa.use(renderErrors(logger))
-  koa.use(router.routes())
+  koa.use(dispatch(router))
   koa.use(refuseUnknown((path) => allowedMethods(router, path)))
   return koa
 }
@@ -49,7 +49,7 @@ function crossOrigin(origins: string[]): Middleware<State> {
   })
   return (ctx, next) => {
     if (ctx.req.headers.origin !== undefined) return answer(ctx, next)
-    ctx.res.setHeader('Vary', 'Origin')
+    responseOf(ctx).addCommon('Vary', 'Origin')
     return next()
   }
 }
@@ -62,7 +62,7 @@ function allowedMethods(router: Router<State>, path: string): string[] {
 export async function listen(koa: Koa<State>, host: string, port: number): Promise<HttpServer> {
   let isEnding = false
   /** Says, once the server ends, that its connection ends too, so that nobody asks again on it. */
-  class Response extends ServerResponse {
+  class EndingResponse<Request extends IncomingMessage> extends Response<Request> {
     override writeHead(status: number, ...more: unknown[]): this {
       if (isEnding) this.shouldKeepAlive = false
       return super.writeHead(status, ...(more as []))
@@ -74,7 +74,7 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
       headersTimeout: 20_000,
       requestTimeout: 60_000,
       maxHeaderSize: MAX_HEADER_BYTES,
-      ServerResponse: Response,
+      ServerResponse: EndingResponse,
     },
     koa.callback(),
   )

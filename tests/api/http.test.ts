@@ -212,8 +212,20 @@ describe('a body', () => {
 })
 
 describe('headers', () => {
-  it.each(['/', '/api/rooms', '/api/nothing'])('of %s keep browsers from guessing and framing', async (path) => {
-    const { headers } = await call(path)
+  it.each([
+    ['/', {}],
+    ['/api/rooms', {}],
+    ['/api/rooms', { headers: { origin: 'https://app.example' } }],
+    ['/api/rooms', { headers: { origin: 'https://evil.example' } }],
+    ['/api/rooms', { method: 'HEAD' }],
+    ['/api/sse', { method: 'HEAD' }],
+    ['/api/notifications?timestamp=2026-01-01T00:00:00Z', {}],
+    ['/api/nothing', {}],
+    ['/api/rooms', { method: 'OPTIONS' }],
+  ])('of %s, %j, keep browsers from guessing and framing', async (path, init) => {
+    const { headers } = await call(path, init)
+    expect(headers.get('vary')).toBe('Origin')
+    expect(headers.get('x-request-id')).not.toBeNull()
     expect(headers.get('x-content-type-options')).toBe('nosniff')
     expect(headers.get('x-frame-options')).toBe('DENY')
     expect(headers.get('content-security-policy')).toContain("default-src 'none'")
@@ -410,6 +422,19 @@ describe('metrics', () => {
       const refused = await get(url, headers as Record<string, string>)
       expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
     }
+  })
+
+  it.each([
+    ['/api/users/search?username=ali', '/api/users/search'],
+    ['/api/users/friends/', '/api/users/friends'],
+    ['/api/rooms/00000000-0000-4000-8000-000000000000', '/api/rooms/:room_id'],
+    ['/api/nothing', 'none'],
+  ])('count a GET of %s under %s', async (path, route) => {
+    const url = await anotherNode({ metrics: { token: 'metrics-token' } })
+    await alice.at(url).get(path)
+    const { body } = await get(url, { authorization: 'Bearer metrics-token' })
+    const counted = /^ism_http_request_duration_seconds_count\{method="GET",route="([^"]+)",/m.exec(body)
+    expect(counted?.[1]).toBe(route)
   })
 
   it('have a port of their own, where nothing else is', async () => {

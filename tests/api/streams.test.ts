@@ -39,6 +39,8 @@ describe('a stream', () => {
       'x-accel-buffering': 'no',
     })
     expect(stream.headers['content-length']).toBeUndefined()
+    expect(stream.headers['x-content-type-options']).toBe('nosniff')
+    expect(stream.headers['vary']).toBe('Origin')
   })
 
   test('begins with the time to wait before a reconnect, and the cursor as a named event without data', async () => {

@@ -165,6 +165,23 @@ describe('a body over the limit', () => {
   })
 })
 
+it('a body that is all here before it is read is judged the same, and leaves the connection to the next request', async () => {
+  const waiting = await new BodyServer(async (req) => {
+    while (!req.complete) await new Promise((resolve) => setImmediate(resolve))
+    return readJson(req, LIMIT)
+  }).start()
+  expect(await waiting.post(JSON_TYPE, '{"a":"ü"}')).toEqual({ status: 200, body: { a: 'ü' } })
+  const connection = waiting.connect()
+  const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+  await connection.send(head, chunk('{"a":'), chunk('1}'), '0\r\n\r\n')
+  await connection.send(head, chunk('x'.repeat(LIMIT)), chunk('x'), '0\r\n\r\n')
+  await connection.send(head, '0\r\n\r\n')
+  await connection.send(head, chunk('{}'), '0\r\n\r\n')
+  expect(await connection.statuses(4)).toEqual([200, 413, 400, 200])
+  connection.close()
+  await waiting.stop()
+})
+
 it('a sender who breaks off is no unhandled error', async () => {
   const failures: unknown[] = []
   const reader = await new BodyServer((req) => readJson(req).catch((error) => failures.push(error))).start()

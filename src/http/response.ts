@@ -1,0 +1,37 @@
+/** A response with the headers of every answer, which go out together with what it has of its own. */
+import { type IncomingMessage, ServerResponse } from 'node:http'
+
+/** Keep browsers from making more of an answer than the data that it is: OWASP, REST Security Cheat Sheet, "Security Headers". */
+const SECURITY = Object.entries({
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'Strict-Transport-Security': 'max-age=31536000; includeSubDomains',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+}).flat()
+
+export class Response<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+  /** Names and values by turns. One that is set as usual, as pictures do, goes before its namesake here. */
+  readonly #common = [...SECURITY]
+
+  addCommon(name: string, value: string): void {
+    this.#common.push(name, value)
+  }
+
+  override writeHead(status: number, ...more: unknown[]): this {
+    for (let at = 0; at < this.#common.length; at += 2) {
+      const [name = '', value = ''] = [this.#common[at], this.#common[at + 1]]
+      if (!this.hasHeader(name)) this.setHeader(name, value)
+    }
+    return super.writeHead(status, ...(more as []))
+  }
+
+  /** The whole answer, 200 with JSON. One list of all headers costs Node a third of setting each. */
+  endWithJson(json: string): void {
+    const headers = this.#common.splice(0)
+    headers.push('Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(Buffer.byteLength(json)))
+    this.writeHead(200, headers)
+    this.end(json)
+  }
+}
