@@ -8,7 +8,7 @@ import type { Logger } from '../observability/logger.ts'
 import { responseOf, type State } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
-import { readByTurns } from './first-requests.ts'
+import { readFirstRequestsByTurns } from './first-requests.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
 import { Response } from './response.ts'
 
@@ -78,7 +78,7 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     },
     koa.callback(),
   )
-  readByTurns(server)
+  readFirstRequestsByTurns(server)
   server.on('clientError', refuseBroken)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

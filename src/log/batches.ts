@@ -7,8 +7,8 @@ export type BatchWork<Item, Result> = {
    * fails with it, and whoever adds it again adds all of it.
    */
   inOrder: boolean
-  /** Batches begin at least so many milliseconds apart, so that more of what comes shares one; the first begins at once. */
-  spacing?: number
+  /** Batches begin at least so far apart, so that more of what comes shares one; what comes after a rest begins at once. */
+  spacingMs?: number
   /** How many of the oldest fit into one batch; at least one. */
   fitting(waiting: Iterable<Item>): number
   /**
@@ -53,7 +53,7 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
   }
 
   async function spaced(): Promise<void> {
-    const early = lastBegan + (work.spacing ?? 0) - performance.now()
+    const early = lastBegan + (work.spacingMs ?? 0) - performance.now()
     if (early > 0) await new Promise((resolve) => setTimeout(resolve, early))
     lastBegan = performance.now()
   }

@@ -7,6 +7,7 @@ import type { Tail } from '../log/tail.ts'
 
 /** Whoever is answered goes on in the same turn of the event loop, in which requests wait. */
 const MAX_TOGETHER = 32
+const SPACING_MS = 5
 
 export type SharedReads = {
   logState(): Promise<LogState>
@@ -20,7 +21,7 @@ export type SharedReads = {
 export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
   const states = createBatches<undefined, LogState>({
     inOrder: false,
-    spacing: 5,
+    spacingMs: SPACING_MS,
     fitting: atMost(MAX_TOGETHER),
     async run(asked) {
       const state = await readLogState(db)
@@ -29,7 +30,7 @@ export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
   })
   const people = createBatches<{ userId: string; since: number }, Awaited<ReturnType<SharedReads['memberships']>>>({
     inOrder: false,
-    spacing: 5,
+    spacingMs: SPACING_MS,
     fitting: atMost(MAX_TOGETHER),
     async run(asked) {
       const { position } = tail

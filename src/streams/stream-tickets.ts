@@ -17,6 +17,7 @@ const SECRET_BYTES = 32
 const TICKET = /^[\w-]{43}$/
 /** Whose stream one statement opens. They go on in the same turn of the event loop, in which requests wait. */
 const MAX_TOGETHER = 32
+const SPACING_MS = 5
 /** The last moment that RFC 3339 can write. */
 const MAX_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 
@@ -38,7 +39,12 @@ export class StreamTickets {
     this.#db = db
     this.#streams = streams
     this.#leewaySeconds = leewaySeconds
-    this.#uses = createBatches({ inOrder: false, spacing: 5, fitting, run: (openings) => this.#useAll(openings) })
+    this.#uses = createBatches({
+      inOrder: false,
+      spacingMs: SPACING_MS,
+      fitting,
+      run: (openings) => this.#useAll(openings),
+    })
   }
 
   /** A ticket for whoever bears this token. `expiresAt`: when it has to be used first. */

@@ -11,6 +11,7 @@ import type { CurrentUser } from './user.ts'
 const MAX_KNOWN = 50_000
 /** Whom one statement looks up. Whoever is found goes on in the same turn of the event loop, in which others wait. */
 const MAX_TOGETHER = 32
+const SPACING_MS = 5
 /** How long a row is believed: for long while changes are notified, else a moment. */
 const NOTIFIED_TTL_MS = 60_000
 const ALONE_TTL_MS = 1_000
@@ -42,7 +43,7 @@ export class CurrentUsers {
     this.#isNotified = isNotified
     this.#reads = createBatches<string, Entry | undefined>({
       inOrder: false,
-      spacing: 5,
+      spacingMs: SPACING_MS,
       fitting: atMost(MAX_TOGETHER),
       run: (ids) => this.#readAll(ids),
     })
