@@ -10,24 +10,16 @@ import { createRateLimits } from './http/rate-limits.ts'
 import { createKoa, listen } from './http/server.ts'
 import { limited } from './infra/limited.ts'
 import { type Database, openDatabase } from './infra/postgres.ts'
-import type { LogEvent } from './log/event.ts'
-import { createLogReader } from './log/log-reader.ts'
 import { adoptDatabase } from './log/log-repository.ts'
 import { Maintenance } from './log/maintenance.ts'
 import { listBroken, listProjections } from './log/projection.ts'
-import { type Projection, Projector } from './log/projector.ts'
 import { Retention } from './log/retention.ts'
-import { createSendBatches } from './log/send-batch.ts'
-import { Tail } from './log/tail.ts'
-import { createLogTransactions, type LogTransactions } from './log/transaction.ts'
-import { openPostgresWakeUps } from './log/wake-ups-postgres.ts'
-import type { RedisWakeUps } from './log/wake-ups-redis.ts'
-import { ARCHIVE, createArchive } from './messages/archiver.ts'
+import type { Tail } from './log/tail.ts'
+import type { LogTransactions } from './log/transaction.ts'
+import { ARCHIVE } from './messages/archiver.ts'
 import { messageHandlers } from './messages/message-handlers.ts'
 import { MessageService } from './messages/message-service.ts'
-import type { MessageStore } from './messages/message-store.ts'
 import { notificationHandlers } from './notifications/notification-handlers.ts'
-import { createNotificationLog } from './notifications/notification-log.ts'
 import { NotificationService } from './notifications/notification-service.ts'
 import { deleteOldRequests } from './notifications/received-requests.ts'
 import { createRecordIntake } from './notifications/record-intake.ts'
@@ -53,14 +45,14 @@ import { RoomMembership } from './rooms/room-membership.ts'
 import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
+import { type Closing, startLog } from './start-log.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
-import { openMessageStore, openObjectStore, openRecordSource, openRedis } from './stores.ts'
-import { AuthorisedStreams } from './streams/authorised-streams.ts'
+import { openMessageStore, openObjectStore, openRecordSource } from './stores.ts'
 import { comeBack } from './streams/come-back.ts'
-import { Hub } from './streams/hub.ts'
+import type { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { StreamTickets } from './streams/stream-tickets.ts'
-import { CurrentUsers, claimsWithName } from './users/current-users.ts'
+import { claimsWithName } from './users/current-users.ts'
 import { userHandlers } from './users/user-handlers.ts'
 import { UserService } from './users/user-service.ts'
 
@@ -84,9 +76,6 @@ const STREAMS_SHARE = 0.3
  * have to end.
  */
 const BACKGROUND_CONNECTIONS = 2
-
-/** What was started, to be closed in the opposite order. */
-type Closing = (() => Promise<unknown>)[]
 
 /** @throws Error where a store cannot be reached in time, the database has another schema, or the port is taken */
 export async function startApp(config: Config, options: StartOptions): Promise<App> {
@@ -238,115 +227,6 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   records?.start(createRecordIntake(log.notifications, observe))
   const metricsSnapshot = async () => (await readMetrics()).getMetricsAsJSON()
   return { address: server.address, failed: log.failed, metrics: metricsSnapshot }
-}
-
-/** The log's writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
-async function startLog(
-  config: Config,
-  { db, background }: { db: Database; background: Database },
-  observe: Observations,
-  { store, tickets, holder }: { store: MessageStore; tickets: StreamTickets; holder: string },
-  closing: Closing,
-) {
-  let fail: (error: Error) => void = () => {}
-  const failed = new Promise<never>((_, reject) => {
-    fail = reject
-  })
-  // Whoever races it handles it; where nobody does yet, it is no unhandled rejection.
-  failed.catch(() => {})
-
-  let redisWakeUps: RedisWakeUps | undefined
-  const currentUsers = new CurrentUsers(db, config.users, () => postgresWakeUps.connected)
-  const authorised = new AuthorisedStreams(background, {
-    leewaySeconds: config.tokenIssuer.leewaySeconds,
-    isNotified: () => postgresWakeUps.connected,
-    giveBack: (ticket) => tickets.giveBack(ticket),
-  })
-  closing.push(() => authorised.stop())
-  const projectors: Projector[] = []
-  const projections: string[] = []
-  const tail = new Tail(
-    background,
-    {
-      ...observe,
-      logReplaced(error) {
-        observe.logReplaced(error)
-        fail(error)
-      },
-    },
-    {
-      memoryBytes: config.log.memoryBytes,
-      isWoken: () => postgresWakeUps.connected || redisWakeUps?.connected === true,
-    },
-  )
-  const wakeProjectors = () => {
-    for (const projector of projectors) projector.wake()
-  }
-  const wake = (seq?: number) => {
-    tail.wake(seq)
-    wakeProjectors()
-  }
-  // Also where Redis wakes: only PostgreSQL tells of changed people, and of what was appended while Redis was away.
-  const postgresWakeUps = openPostgresWakeUps(config.postgres, {
-    woken: wake,
-    connected: () => {
-      currentUsers.forgetAll()
-      authorised.anythingChanged()
-      wake()
-    },
-    userChanged: (userId) => {
-      currentUsers.forget(userId)
-      authorised.personChanged(userId)
-    },
-    ticketUsed: (ticket) => authorised.ticketUsed(ticket),
-    silent: () => {
-      authorised.anythingChanged()
-      wake()
-    },
-    failed: observe.listenerFailed,
-  })
-  closing.push(() => postgresWakeUps.close())
-  await tail.start()
-  closing.push(() => tail.stop())
-  redisWakeUps = await openRedis(config.redis, tail.epoch, {
-    woken: wake,
-    connected: () => wake(),
-    failed: observe.redisFailed,
-  })
-  closing.push(async () => redisWakeUps?.close())
-  const committed = (seq: number) => {
-    wake(seq)
-    redisWakeUps?.publish(seq)
-  }
-  const sent = (events: LogEvent[]) => {
-    tail.appended(events)
-    wakeProjectors()
-    redisWakeUps?.publish(events.at(-1)?.seq ?? 0)
-  }
-  /** Whichever node has its lease works at it; what is appended from now on is for it. */
-  const project = async (projection: Projection): Promise<Projector> => {
-    const projector = new Projector(db, projection, observe, holder, background)
-    await projector.register()
-    projectors.push(projector)
-    projections.push(projection.name)
-    projector.start()
-    closing.push(() => projector.stop())
-    return projector
-  }
-  await project(createArchive(db, createLogReader(db, tail), store))
-  return {
-    currentUsers,
-    authorised,
-    tail,
-    failed,
-    project,
-    projections,
-    hub: new Hub(tail, config.streams, observe),
-    redisWakeUps,
-    transactions: createLogTransactions(db, committed),
-    batches: createSendBatches(db, observe, sent),
-    notifications: createNotificationLog(db, committed),
-  }
 }
 
 /** Tells the other nodes who is connected here, and how far the tail is. */
