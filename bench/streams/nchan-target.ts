@@ -89,6 +89,7 @@ http {
   ${temporary}
   keepalive_requests 1000000000;
   keepalive_timeout 1h;
+  client_header_timeout 1h;
   nchan_max_reserved_memory 256m;
   server {
     listen 127.0.0.1:${port} backlog=4096;
