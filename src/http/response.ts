@@ -12,13 +12,14 @@ const SECURITY = Object.entries({
 }).flat()
 
 export class Response<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
-  /** Names and values by turns. One that is set as usual, as pictures do, goes before its namesake here. */
+  /** Names and values by turns. */
   readonly #common = [...SECURITY]
 
   addCommon(name: string, value: string): void {
     this.#common.push(name, value)
   }
 
+  /** What is set as usual, as pictures do, goes before its namesake of every answer. */
   override writeHead(status: number, ...more: unknown[]): this {
     for (let at = 0; at < this.#common.length; at += 2) {
       const [name = '', value = ''] = [this.#common[at], this.#common[at + 1]]
@@ -27,7 +28,7 @@ export class Response<Request extends IncomingMessage = IncomingMessage> extends
     return super.writeHead(status, ...(more as []))
   }
 
-  /** The whole answer, 200 with JSON. One list of all headers costs Node a third of setting each. */
+  /** The whole answer, 200 with JSON, which sets none of the headers of every answer otherwise. One list of all headers costs Node a third of setting each. */
   endWithJson(json: string): void {
     const headers = this.#common.splice(0)
     headers.push('Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(Buffer.byteLength(json)))

@@ -1,7 +1,8 @@
 /** Sends, appended in batches: while one batch commits, the sends that arrive gather into the next. */
+
+import { createBatches } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
 import { conflict, forbidden, notFound, unavailable } from '../shared/app-error.ts'
-import { createBatches } from './batches.ts'
 import { EventType, type LogEvent, type MessageType } from './event.ts'
 
 export type Send = {

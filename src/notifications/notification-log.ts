@@ -1,6 +1,7 @@
 /** Puts notifications into the log, as SystemMessage events; those that arrive together in one call. */
+
+import { createBatches } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
-import { createBatches } from '../log/batches.ts'
 import { conflict, unavailable } from '../shared/app-error.ts'
 import { contentHash, eventBody, type Notification } from './notification.ts'
 

@@ -1,13 +1,9 @@
 /** What streams ask the database while they open: one statement for all who ask meanwhile, begun after each of them asked. */
+import { createBatches, SHARED } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
-import { atMost, createBatches } from '../log/batches.ts'
 import { type LogState, readLogState } from '../log/log-repository.ts'
 import { type Memberships, readMemberships } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
-
-/** Whoever is answered goes on in the same turn of the event loop, in which requests wait. */
-const MAX_TOGETHER = 32
-const SPACING_MS = 5
 
 export type SharedReads = {
   logState(): Promise<LogState>
@@ -20,18 +16,14 @@ export type SharedReads = {
 
 export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
   const states = createBatches<undefined, LogState>({
-    inOrder: false,
-    spacingMs: SPACING_MS,
-    fitting: atMost(MAX_TOGETHER),
+    ...SHARED,
     async run(asked) {
       const state = await readLogState(db)
       return asked.map(() => state)
     },
   })
   const people = createBatches<{ userId: string; since: number }, Awaited<ReturnType<SharedReads['memberships']>>>({
-    inOrder: false,
-    spacingMs: SPACING_MS,
-    fitting: atMost(MAX_TOGETHER),
+    ...SHARED,
     async run(asked) {
       const { position } = tail
       return (await readMemberships(db, asked)).map((memberships) => ({ memberships, position }))

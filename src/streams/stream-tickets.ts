@@ -1,7 +1,7 @@
 /** Tickets: secrets for a URL that open one stream, where a client can send no headers. */
 import { createHash, randomBytes } from 'node:crypto'
+import { type Batches, createBatches, MAX_SHARED, SHARED } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
-import { type Batches, createBatches } from '../log/batches.ts'
 import { unauthenticated } from '../shared/app-error.ts'
 import {
   deleteOldTickets,
@@ -15,9 +15,6 @@ import {
 
 const SECRET_BYTES = 32
 const TICKET = /^[\w-]{43}$/
-/** Whose stream one statement opens. They go on in the same turn of the event loop, in which requests wait. */
-const MAX_TOGETHER = 32
-const SPACING_MS = 5
 /** The last moment that RFC 3339 can write. */
 const MAX_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 
@@ -40,8 +37,7 @@ export class StreamTickets {
     this.#streams = streams
     this.#leewaySeconds = leewaySeconds
     this.#uses = createBatches({
-      inOrder: false,
-      spacingMs: SPACING_MS,
+      ...SHARED,
       fitting,
       run: (openings) => this.#useAll(openings),
     })
@@ -92,7 +88,7 @@ export class StreamTickets {
 function fitting(waiting: Iterable<TicketOpening>): number {
   const hashes = new Set<string>()
   for (const { hash } of waiting) {
-    if (hashes.has(hash) || hashes.size === MAX_TOGETHER) break
+    if (hashes.has(hash) || hashes.size === MAX_SHARED) break
     hashes.add(hash)
   }
   return hashes.size

@@ -2,16 +2,13 @@
 import { LRUCache } from 'lru-cache'
 import type { VerifiedToken } from '../auth/verified-token.ts'
 import type { UsersConfig } from '../config/config.ts'
+import { type Batches, createBatches, SHARED } from '../infra/batches.ts'
 import type { Database } from '../infra/postgres.ts'
-import { atMost, type Batches, createBatches } from '../log/batches.ts'
 import { forbidden } from '../shared/app-error.ts'
 import { findKnownPeople, insertPerson, type KnownPerson, renamePerson } from './provisioning-repository.ts'
 import type { CurrentUser } from './user.ts'
 
 const MAX_KNOWN = 50_000
-/** Whom one statement looks up. Whoever is found goes on in the same turn of the event loop, in which others wait. */
-const MAX_TOGETHER = 32
-const SPACING_MS = 5
 /** How long a row is believed: for long while changes are notified, else a moment. */
 const NOTIFIED_TTL_MS = 60_000
 const ALONE_TTL_MS = 1_000
@@ -42,9 +39,7 @@ export class CurrentUsers {
     this.#config = config
     this.#isNotified = isNotified
     this.#reads = createBatches<string, Entry | undefined>({
-      inOrder: false,
-      spacingMs: SPACING_MS,
-      fitting: atMost(MAX_TOGETHER),
+      ...SHARED,
       run: (ids) => this.#readAll(ids),
     })
   }

@@ -1,6 +1,6 @@
 /** Work that gathers into batches. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { atMost, createBatches } from '../../src/log/batches.ts'
+import { createBatches } from '../../src/infra/batches.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] }))
 afterEach(() => vi.useRealTimers())
@@ -10,7 +10,7 @@ it('begins at once after a rest, and otherwise shares the next batch with what c
   const batches = createBatches<string, string>({
     inOrder: false,
     spacingMs: 5,
-    fitting: atMost(10),
+    fitting: (waiting) => [...waiting].length,
     async run(batch) {
       begun.push({ at: performance.now(), batch })
       return batch

@@ -1,5 +1,5 @@
 /** Work in batches: while one batch is done, what arrives gathers into the next. */
-import { errorCode } from '../infra/postgres.ts'
+import { errorCode } from './postgres.ts'
 
 export type BatchWork<Item, Result> = {
   /**
@@ -100,13 +100,18 @@ export function createBatches<Item, Result>(work: BatchWork<Item, Result>): Batc
   }
 }
 
-/** What `fitting` is where each costs about the same. */
-export function atMost(most: number): (waiting: Iterable<unknown>) => number {
-  return (waiting) => {
+/** Whoever is answered goes on in the same turn of the event loop, in which others wait. */
+export const MAX_SHARED = 32
+
+/** How those share a statement who ask for the same kind of thing, of whom thousands may come at once. */
+export const SHARED = {
+  inOrder: false,
+  spacingMs: 5,
+  fitting(waiting: Iterable<unknown>): number {
     let count = 0
-    for (const _ of waiting) if (++count === most) break
+    for (const _ of waiting) if (++count === MAX_SHARED) break
     return count
-  }
+  },
 }
 
 function rejectAll(batch: { reject: (error: unknown) => void }[], error: unknown): void {
