@@ -41,9 +41,9 @@ export class Memberships {
     return this.#intervals(roomId)
   }
 
-  /** Every room that has an interval here, open or closed. */
-  rooms(): Iterable<string> {
-    return this.#rooms.keys()
+  /** Every room that has an interval here, open or closed, by its id. */
+  get rooms(): ReadonlyMap<string, readonly Interval[]> {
+    return this.#rooms
   }
 
   #add(roomId: string, interval: Interval): void {

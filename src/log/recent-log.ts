@@ -8,16 +8,17 @@ const ERASED_BYTES = 64
 /** A recipient's id: 36 characters, their header, and the place in the array. */
 const RECIPIENT_BYTES = 64
 
-/** An event in its place; without it, where it was erased. Those of a room are chained, but for what outlives it. */
-type Entry = { seq: number; event: LogEvent | undefined; nextOfRoom: Entry | undefined }
-
-type Chain = { oldest: Entry; newest: Entry }
+/** An event in its place; without it, where it was erased. */
+type Entry = { seq: number; event: LogEvent | undefined }
 
 export class RecentLog {
   /** Every event after `floor`, up to the newest read, is here. */
   floor: number
   #entries: Entry[] = []
-  readonly #rooms = new Map<string, Chain>()
+  /** Those of a room that are erased with it, in order. */
+  readonly #rooms = new Map<string, Entry[]>()
+  /** Those that name their recipients, in order; what outlives its room does. */
+  #addressed: Entry[] = []
   #erased = 0
   #bytes = 0
   readonly #maxBytes: number
@@ -29,9 +30,10 @@ export class RecentLog {
 
   push(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted && event.roomId) this.#erase(event.roomId)
-    const entry: Entry = { seq: event.seq, event, nextOfRoom: undefined }
+    const entry: Entry = { seq: event.seq, event }
     this.#entries.push(entry)
-    if (event.roomId && isErasable(event)) this.#chain(event.roomId, entry)
+    if (event.recipients) this.#addressed.push(entry)
+    if (event.roomId && isErasable(event)) this.#addToRoom(event.roomId, entry)
     this.#bytes += sizeOf(event)
     if (this.#bytes > this.#maxBytes) this.#evict()
   }
@@ -39,71 +41,79 @@ export class RecentLog {
   /** The events after `seq`, at most `limit`; `seq` must not be below `floor`. */
   after(seq: number, limit: number): LogEvent[] {
     const events: LogEvent[] = []
-    for (let at = this.#placeAfter(seq); at < this.#entries.length && events.length < limit; at++) {
+    for (let at = placeAfter(this.#entries, seq); at < this.#entries.length && events.length < limit; at++) {
       const event = this.#entries[at]?.event
       if (event) events.push(event)
     }
     return events
   }
 
-  #placeAfter(seq: number): number {
-    let low = 0
-    let high = this.#entries.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#entries[middle]?.seq ?? 0) <= seq) low = middle + 1
-      else high = middle
-    }
-    return low
+  /** Where `count` places after `seq` end; without so many there is no end. */
+  endOf(count: number, seq: number): number {
+    return this.#entries[placeAfter(this.#entries, seq) + count - 1]?.seq ?? Number.POSITIVE_INFINITY
   }
 
-  #chain(roomId: string, entry: Entry): void {
-    const chain = this.#rooms.get(roomId)
-    if (chain) {
-      chain.newest.nextOfRoom = entry
-      chain.newest = entry
-    } else {
-      this.#rooms.set(roomId, { oldest: entry, newest: entry })
+  /**
+   * The events after `after`, up to `upTo`, that may be for somebody in `rooms`: all of these rooms, and of others at
+   * least those that name their recipients. Costs what these are, not what the log has.
+   */
+  among(rooms: { size: number; keys(): Iterable<string> }, after: number, upTo: number): LogEvent[] {
+    const [from, to] = [placeAfter(this.#entries, after), placeAfter(this.#entries, upTo)]
+    if (to - from <= rooms.size) return eventsOf(this.#entries, from, to)
+    const events = eventsOf(this.#addressed, placeAfter(this.#addressed, after), placeAfter(this.#addressed, upTo))
+    for (const roomId of rooms.keys()) {
+      const entries = this.#rooms.get(roomId)
+      if (!entries) continue
+      const end = placeAfter(entries, upTo)
+      for (let at = placeAfter(entries, after); at < end; at++) {
+        const event = entries[at]?.event
+        if (event?.recipients === null) events.push(event)
+      }
     }
+    return events.sort((a, b) => a.seq - b.seq)
+  }
+
+  #addToRoom(roomId: string, entry: Entry): void {
+    const entries = this.#rooms.get(roomId)
+    if (entries) entries.push(entry)
+    else this.#rooms.set(roomId, [entry])
   }
 
   /** In steps of a quarter, so that removing from the front stays cheap for each event. */
   #evict(): void {
     const target = this.#maxBytes * 0.75
+    const rooms = new Set<string>()
     let count = 0
     while (this.#bytes > target && count < this.#entries.length) {
       const entry = this.#entries[count++]
       if (!entry) break
       this.floor = entry.seq
-      if (entry.event) this.#forget(entry, entry.event)
+      if (entry.event) this.#bytes -= sizeOf(entry.event)
       else this.#forgetErased(1)
+      if (entry.event?.roomId) rooms.add(entry.event.roomId)
     }
     this.#entries.splice(0, count)
+    this.#addressed.splice(0, placeAfter(this.#addressed, this.floor))
+    for (const roomId of rooms) this.#forgetOldest(roomId)
   }
 
-  /** The oldest of all is the oldest of its room. */
-  #forget(entry: Entry, event: LogEvent): void {
-    this.#bytes -= sizeOf(event)
-    const chain = event.roomId ? this.#rooms.get(event.roomId) : undefined
-    if (!event.roomId || chain?.oldest !== entry) return
-    if (entry.nextOfRoom) chain.oldest = entry.nextOfRoom
-    else this.#rooms.delete(event.roomId)
+  #forgetOldest(roomId: string): void {
+    const entries = this.#rooms.get(roomId)
+    entries?.splice(0, placeAfter(entries, this.floor))
+    if (entries?.length === 0) this.#rooms.delete(roomId)
   }
 
   /** Of a deleted room only each LeaveRoom is left, as in the database. Costs no more than the room has events. */
   #erase(roomId: string): void {
-    let entry = this.#rooms.get(roomId)?.oldest
-    this.#rooms.delete(roomId)
-    while (entry) {
+    for (const entry of this.#rooms.get(roomId) ?? []) {
       if (entry.event) this.#bytes += ERASED_BYTES - sizeOf(entry.event)
       entry.event = undefined
       this.#erased++
-      const next: Entry | undefined = entry.nextOfRoom
-      entry.nextOfRoom = undefined
-      entry = next
     }
+    this.#rooms.delete(roomId)
     if (this.#erased <= this.#entries.length / 2) return
     this.#entries = this.#entries.filter(({ event }) => event)
+    this.#addressed = this.#addressed.filter(({ event }) => event)
     this.#forgetErased(this.#erased)
   }
 
@@ -111,6 +121,26 @@ export class RecentLog {
     this.#erased -= count
     this.#bytes -= count * ERASED_BYTES
   }
+}
+
+function placeAfter(entries: readonly Entry[], seq: number): number {
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((entries[middle]?.seq ?? 0) <= seq) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function eventsOf(entries: readonly Entry[], from: number, to: number): LogEvent[] {
+  const events: LogEvent[] = []
+  for (let at = from; at < to; at++) {
+    const event = entries[at]?.event
+    if (event) events.push(event)
+  }
+  return events
 }
 
 function isErasable({ type }: LogEvent): boolean {

@@ -109,7 +109,7 @@ export class Hub {
     const person = known ?? { userId, memberships, streams: [], openings: 0 }
     person.memberships = memberships
     this.#people.set(userId, person)
-    for (const roomId of memberships.rooms()) this.#enter(roomId, person)
+    for (const roomId of memberships.rooms.keys()) this.#enter(roomId, person)
     return person
   }
 
@@ -296,6 +296,6 @@ export class Hub {
   }
 
   #forgetRooms(person: Person): void {
-    for (const roomId of person.memberships.rooms()) this.#leave(roomId, person)
+    for (const roomId of person.memberships.rooms.keys()) this.#leave(roomId, person)
   }
 }

@@ -15,7 +15,7 @@ const PAGE = 250
 const PAGE_BYTES = 128 * 1024
 /** Replay waits for its reader at this many unsent bytes. */
 const REPLAY_BUFFER_BYTES = 64 * 1024
-/** Events of the log, not only the person's, that one turn of the cut-over looks at. */
+/** Events of the log, not only the person's, among which one turn of the cut-over looks. */
 const CUT_OVER_SLICE = 5_000
 
 export type StreamOpener = {
@@ -107,13 +107,13 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
 
   /** @returns the seq up to which the stream has everything: the tail's position, or where the slice or buffer ended */
   function writeSlice(stream: Stream, person: Person, from: number): number {
-    const events = tail.recent.after(from, CUT_OVER_SLICE)
-    for (const event of events) {
+    const upTo = Math.min(tail.recent.endOf(CUT_OVER_SLICE, from), tail.position)
+    for (const event of tail.recent.among(person.memberships.rooms, from, upTo)) {
       if (!isFor(person, event)) continue
       stream.write(hub.frames.of(event, person.userId))
       if (held(stream) > REPLAY_BUFFER_BYTES) return event.seq
     }
-    return events.length < CUT_OVER_SLICE ? tail.position : (events.at(-1)?.seq ?? from)
+    return upTo
   }
 
   /** The person, held, with memberships that reach back to `since` and forward to the tail's position. */

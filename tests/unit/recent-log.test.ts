@@ -127,4 +127,59 @@ describe('a deleted room', () => {
   })
 })
 
+describe('events among rooms', () => {
+  const ROOMS = ['a', 'b', 'c', 'd', null] as const
+
+  it('are those of the rooms, and those that name their recipients, in order and within bounds', () => {
+    const step = fc.record({
+      roomId: fc.constantFrom(...ROOMS),
+      type: fc.oneof(
+        { arbitrary: fc.constantFrom(EventType.ChatMessage, EventType.NewRoom, EventType.LeaveRoom), weight: 30 },
+        { arbitrary: fc.constant(EventType.RoomDeleted), weight: 1 },
+      ),
+      recipients: fc.option(fc.subarray(['alice', 'bob'])),
+      size: fc.integer({ min: 0, max: 1_000 }),
+    })
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 50, maxLength: 150 }),
+        fc.subarray(['a', 'b', 'c', 'd', 'unknown']),
+        fc.nat(100),
+        fc.integer({ min: 50, max: 160 }),
+        (steps, rooms, after, upTo) => {
+          const recent = new RecentLog(0, 60_000)
+          for (const [i, { size, ...fields }] of steps.entries())
+            recent.push(logEvent(i + 1, { ...asWritten(fields), body: 'x'.repeat(size) }))
+          const concerns = ({ roomId, recipients }: LogEvent) => recipients !== null || rooms.includes(roomId ?? '')
+          const from = Math.max(after, recent.floor)
+          const within = recent.after(from, EVERYTHING).filter(({ seq }) => seq <= upTo)
+          const found = recent.among(new Set(rooms), from, upTo)
+          expect(seqs(found.filter(concerns))).toEqual(seqs(within.filter(concerns)))
+        },
+      ),
+    )
+  })
+
+  it('of a busy log cost what they are, not what the log has', () => {
+    const recent = new RecentLog(0, 1_000_000_000)
+    for (let seq = 1; seq <= 100_000; seq++) recent.push(logEvent(seq, { roomId: `room ${seq % 1_000}` }))
+    const started = performance.now()
+    for (let n = 0; n < 1_000; n++) expect(recent.among(new Set([`room ${n}`]), 0, EVERYTHING)).toHaveLength(100)
+    // A pass over all of it for each would take seconds.
+    expect(performance.now() - started).toBeLessThan(1_000)
+  })
+
+  it('end where so many places of the log end', () => {
+    const recent = new RecentLog(10, 1_000_000)
+    for (const seq of [11, 12, 15, 20]) recent.push(logEvent(seq))
+    expect(recent.endOf(2, 10)).toBe(12)
+    expect(recent.endOf(2, 13)).toBe(20)
+    expect(recent.endOf(3, 13)).toBe(EVERYTHING)
+  })
+})
+
+/** What outlives its room names its recipients. */
+const asWritten = <Fields extends { type: EventType; recipients: string[] | null }>(fields: Fields): Fields =>
+  isErased(fields.type) ? fields : { ...fields, recipients: fields.recipients ?? [] }
+
 const isErased = (type: EventType) => type !== EventType.LeaveRoom && type !== EventType.RoomDeleted
