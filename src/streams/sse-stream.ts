@@ -52,19 +52,23 @@ function takeConnection(response: ServerResponse): Connection {
   return new Connection({ handle } as SocketConstructorOpts)
 }
 
-/** A socket that knows its stream, so that streams share their listeners: one of its own costs each 250 bytes. */
+/** A socket that tells its stream itself: three listeners, though streams share them, make its dictionary of them 400 bytes larger. */
 class Connection extends Socket {
   stream: SseStream | undefined
+
+  override emit(event: string | symbol, ...details: unknown[]): boolean {
+    // The client has closed its side: it is gone. What it sends before that is no part of the protocol.
+    if (event === 'end') this.destroy()
+    if (event === 'close') this.stream?.announceClose()
+    // `close` follows an error, which is enough to know.
+    return event === 'end' || event === 'error' || super.emit(event, ...details)
+  }
 }
 
 function ignore(): void {}
 
 function destroy(this: Socket): void {
   this.destroy()
-}
-
-function announceClose(this: Connection): void {
-  this.stream?.announceClose()
 }
 
 class SseStream implements Stream, Writer {
@@ -81,11 +85,6 @@ class SseStream implements Stream, Writer {
     this.#socket = socket
     this.userId = userId
     socket.stream = this
-    socket.on('close', announceClose)
-    // `close` follows, which is enough to know.
-    socket.on('error', ignore)
-    // The client has closed its side: it is gone. What it sends before that is no part of the protocol.
-    socket.removeAllListeners('end').on('end', destroy)
     socket.resume()
   }
 
