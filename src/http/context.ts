@@ -6,10 +6,13 @@ import type { Grant } from '../streams/authorised-streams.ts'
 import type { CurrentUser } from '../users/user.ts'
 import type { Response } from './response.ts'
 
+/** It counts as finished when this is called. */
+export type OpenRequest = { finish(): void }
+
 export type State = DefaultState & {
   requestId: string
-  /** For a response that goes on without `ctx.res`: the request counts as finished when what this returns is called. */
-  finishLater(): () => void
+  /** For a response that goes on without `ctx.res`. */
+  finishLater(): OpenRequest
   /** Set by the authentication, on every route that needs one. */
   user: CurrentUser
   /** But for the stream, which has a grant. */

@@ -36,9 +36,8 @@ export function notificationHandlers(
       }
       if (!(await isAdmitted(ctx, opener, tickets))) return
       ctx.respond = false
-      const stream = openSseStream(ctx.res, ctx.state.user.id)
+      const stream = openSseStream(ctx.res, ctx.state.user.id, ctx.state.finishLater)
       authorised.admit(stream, ctx.state.grant)
-      stream.onClose(ctx.state.finishLater())
       // The response has begun: what fails from here on can only end the stream, and its client resumes.
       await opener.open(stream, lastEventIdOf(ctx)).catch((error: unknown) => {
         observe.streamFailed(error)

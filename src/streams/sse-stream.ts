@@ -1,6 +1,7 @@
 /** A stream as a server-sent events response: the head goes out by the HTTP server, then the connection is taken from it. */
 import type { ServerResponse } from 'node:http'
 import { Socket, type SocketConstructorOpts } from 'node:net'
+import type { OpenRequest } from '../http/context.ts'
 import { type Batch, batchOf } from './batch.ts'
 import type { Stream } from './stream.ts'
 import { type Writer, writeQueue } from './write-queue.ts'
@@ -23,8 +24,11 @@ export async function ownsConnection(response: ServerResponse): Promise<boolean>
   return socket !== null && !socket.destroyed
 }
 
-/** Opens the stream on `response`, which owns its connection; headers set so far (CORS and the like) are kept. */
-export function openSseStream(response: ServerResponse, userId: string): Stream {
+/**
+ * Opens the stream on `response`, which owns its connection; headers set so far (CORS and the like) are kept.
+ * @param finishLater is called once the head was written; what it returns is finished when the stream is closed
+ */
+export function openSseStream(response: ServerResponse, userId: string, finishLater: () => OpenRequest): Stream {
   // Without chunks the body ends with the connection, and frames go to the socket as they are.
   response.useChunkedEncodingByDefault = false
   response.writeHead(200, {
@@ -34,7 +38,7 @@ export function openSseStream(response: ServerResponse, userId: string): Stream 
     Connection: 'close',
   })
   response.flushHeaders()
-  return new SseStream(takeConnection(response), userId)
+  return new SseStream(takeConnection(response), userId, finishLater())
 }
 
 /**
@@ -74,6 +78,7 @@ function destroy(this: Socket): void {
 class SseStream implements Stream, Writer {
   readonly userId: string
   readonly #socket: Connection
+  readonly #request: OpenRequest
   #closeListeners: ((stream: Stream) => void)[] = []
   #batch: Batch | undefined
   /** When it was last looked at; 0 stays 0 until something is written. */
@@ -81,8 +86,9 @@ class SseStream implements Stream, Writer {
   /** Where in the queue it waits. */
   #waits: 'nowhere' | 'quick' | 'bulk' = 'nowhere'
 
-  constructor(socket: Connection, userId: string) {
+  constructor(socket: Connection, userId: string, request: OpenRequest) {
     this.#socket = socket
+    this.#request = request
     this.userId = userId
     socket.stream = this
     socket.resume()
@@ -155,5 +161,6 @@ class SseStream implements Stream, Writer {
 
   announceClose(): void {
     for (const listener of this.#closeListeners) listener(this)
+    this.#request.finish()
   }
 }
