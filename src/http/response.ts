@@ -35,4 +35,20 @@ export class Response<Request extends IncomingMessage = IncomingMessage> extends
     this.writeHead(200, headers)
     this.end(json)
   }
+
+  /**
+   * The head of a 200, for somebody who takes the connection and writes to it: then nothing may be written here.
+   * @param own names that were not set before
+   */
+  headOf(own: Record<string, string>): Buffer {
+    this.statusCode = 200
+    const headers = this.getHeaderNames().map((name) => [name, this.getHeader(name)])
+    for (let at = 0; at < this.#common.length; at += 2) {
+      const [name = '', value] = [this.#common[at], this.#common[at + 1]]
+      if (!this.hasHeader(name)) headers.push([name, value])
+    }
+    headers.push(...Object.entries(own), ['Date', new Date().toUTCString()])
+    const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`)
+    return Buffer.from(`HTTP/1.1 200 OK\r\n${lines.join('')}\r\n`, 'latin1')
+  }
 }

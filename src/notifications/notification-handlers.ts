@@ -1,5 +1,5 @@
 /** The events by REST, and the stream of them. */
-import { type Handler, type RouteContext, respondJson } from '../http/context.ts'
+import { type Handler, type RouteContext, respondJson, responseOf } from '../http/context.ts'
 import type { RateLimits } from '../http/rate-limits.ts'
 import { requireTimestamp } from '../http/validate.ts'
 import type { AuthorisedStreams } from '../streams/authorised-streams.ts'
@@ -36,9 +36,9 @@ export function notificationHandlers(
       }
       if (!(await isAdmitted(ctx, opener, tickets))) return
       ctx.respond = false
-      const stream = openSseStream(ctx.res, ctx.state.user.id, ctx.state.finishLater)
+      const stream = openSseStream(responseOf(ctx), ctx.state.user.id, ctx.state.finishLater)
       authorised.admit(stream, ctx.state.grant)
-      // The response has begun: what fails from here on can only end the stream, and its client resumes.
+      // The connection is the stream's: what fails from here on can only end the stream, and its client resumes.
       await opener.open(stream, lastEventIdOf(ctx)).catch((error: unknown) => {
         observe.streamFailed(error)
         stream.destroy()
@@ -58,7 +58,7 @@ async function isAdmitted(ctx: RouteContext, opener: StreamOpener, tickets: Stre
   const { user, grant } = ctx.state
   let admitted = false
   try {
-    if (!(await ownsConnection(ctx.res))) return false
+    if (!(await ownsConnection(responseOf(ctx)))) return false
     opener.admit(user.id)
     admitted = true
   } finally {

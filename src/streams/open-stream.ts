@@ -35,10 +35,11 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     admit: (userId) => hub.admit(userId),
     async open(stream, lastEventId) {
       hub.add(stream)
-      stream.write(retryFrame())
       let person: Person | undefined
       try {
-        const after = await begin(stream, lastEventId)
+        const { after, frame } = await begin(lastEventId)
+        stream.write(retryFrame())
+        stream.write(frame)
         const replayed = await replay(stream, after)
         person = await holdPerson(stream.userId, replayed)
         await cutOver(stream, person, replayed)
@@ -51,21 +52,18 @@ export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamO
     },
   }
 
-  /** Where the stream starts; tells the client its cursor, or to reload. */
-  async function begin(stream: Stream, lastEventId: string | undefined): Promise<number> {
-    if (lastEventId === undefined) {
-      stream.write(hub.frames.cursor(tail.position))
-      return tail.position
-    }
+  /** Where the stream starts, with the frame that tells the client its cursor, or to reload. */
+  async function begin(lastEventId: string | undefined): Promise<{ after: number; frame: Buffer }> {
+    if (lastEventId === undefined) return beginAt(tail.position)
     const from = resume(lastEventId, { ...(await reads.logState()), epoch: tail.epoch })
-    if ('resync' in from) {
-      stream.write(hub.frames.resync(from.resync, tail.position))
-      return tail.position
-    }
+    if ('resync' in from) return { after: tail.position, frame: hub.frames.resync(from.resync, tail.position) }
     // Another node's tail may be ahead of this one's.
     await tail.reached(from.after)
-    stream.write(hub.frames.cursor(from.after))
-    return from.after
+    return beginAt(from.after)
+  }
+
+  function beginAt(after: number): { after: number; frame: Buffer } {
+    return { after, frame: hub.frames.cursor(after) }
   }
 
   /** Phase 1: what memory no longer holds, page by page. @returns the seq up to which the stream has everything */

@@ -1,7 +1,7 @@
-/** A stream as a server-sent events response: the head goes out by the HTTP server, then the connection is taken from it. */
-import type { ServerResponse } from 'node:http'
+/** A stream as a server-sent events response, whose connection is taken from the HTTP server before anything is written. */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { OpenRequest } from '../http/context.ts'
+import type { Response } from '../http/response.ts'
 import { type Batch, batchOf } from './batch.ts'
 import type { Stream } from './stream.ts'
 import { type Writer, writeQueue } from './write-queue.ts'
@@ -16,36 +16,35 @@ const ENDING_MS = 1_000
  * (pipelining), it is not yet.
  * @returns whether it is; otherwise the client is gone
  */
-export async function ownsConnection(response: ServerResponse): Promise<boolean> {
+export async function ownsConnection(response: Response): Promise<boolean> {
   if (!response.socket && !response.closed)
     await new Promise((resolve) => response.once('socket', resolve).once('close', resolve))
   const { socket } = response
-  if (socket?.writableNeedDrain) await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve))
+  if (socket?.writableLength) await new Promise((resolve) => socket.write('', resolve))
   return socket !== null && !socket.destroyed
 }
 
 /**
- * Opens the stream on `response`, which owns its connection; headers set so far (CORS and the like) are kept.
- * @param finishLater is called once the head was written; what it returns is finished when the stream is closed
+ * Opens the stream on `response`, which owns its connection; headers set so far (CORS and the like) are kept. The head
+ * goes out together with what is written first.
+ * @param finishLater is called once the connection is taken; what it returns is finished when the stream is closed
  */
-export function openSseStream(response: ServerResponse, userId: string, finishLater: () => OpenRequest): Stream {
-  // Without chunks the body ends with the connection, and frames go to the socket as they are.
-  response.useChunkedEncodingByDefault = false
-  response.writeHead(200, {
+export function openSseStream(response: Response, userId: string, finishLater: () => OpenRequest): Stream {
+  // Without a length or chunks the body ends with the connection, and frames go to the socket as they are.
+  const head = response.headOf({
     'Content-Type': 'text/event-stream; charset=utf-8',
     'Cache-Control': 'no-store, no-transform',
     'X-Accel-Buffering': 'no',
     Connection: 'close',
   })
-  response.flushHeaders()
-  return new SseStream(takeConnection(response), userId, finishLater())
+  return new SseStream(takeConnection(response), head, userId, finishLater())
 }
 
 /**
  * Gives the connection to a socket of its own. The HTTP server sees the old one close and lets go of parser, request
  * and response, which is most of what a stream would cost; it no longer knows of the connection.
  */
-function takeConnection(response: ServerResponse): Connection {
+function takeConnection(response: Response): Connection {
   const served = response.socket as (Socket & { _handle: unknown }) | null
   if (!served?._handle) throw new Error('the connection is gone')
   // With a listener of its own for data, the socket is no longer read by the parser.
@@ -86,8 +85,9 @@ class SseStream implements Stream, Writer {
   /** Where in the queue it waits. */
   #waits: 'nowhere' | 'quick' | 'bulk' = 'nowhere'
 
-  constructor(socket: Connection, userId: string, request: OpenRequest) {
+  constructor(socket: Connection, head: Buffer, userId: string, request: OpenRequest) {
     this.#socket = socket
+    this.#batch = batchOf(head)
     this.#request = request
     this.userId = userId
     socket.stream = this

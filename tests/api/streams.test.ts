@@ -81,6 +81,26 @@ describe('a stream', () => {
     expect(answer.indexOf('\r\n\r\n')).toBe(answer.length - 4)
   })
 
+  test('comes after what was asked before it on the same connection', async () => {
+    const { hostname, port } = new URL(ism.url)
+    const socket = connect(Number(port), hostname).setEncoding('utf8')
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ism\r\nAuthorization: Bearer ${alice.token}\r\n\r\n`
+    socket.write(get('/api/rooms') + get(`/api/users/${alice.id}`) + get('/api/sse'))
+    let answers = ''
+    while (!answers.includes('event: cursor')) answers += await once(socket, 'data')
+    socket.destroy()
+    expect(answers.match(/HTTP.* 200 OK|content-type: .*|retry:|event:/gi)).toEqual([
+      'HTTP/1.1 200 OK',
+      'Content-Type: application/json; charset=utf-8',
+      'HTTP/1.1 200 OK',
+      'Content-Type: application/json; charset=utf-8',
+      'HTTP/1.1 200 OK',
+      'Content-Type: text/event-stream; charset=utf-8',
+      'retry:',
+      'event:',
+    ])
+  })
+
   test('ends where its client closes only its own side', async () => {
     const { hostname, port } = new URL(ism.url)
     const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
