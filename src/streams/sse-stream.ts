@@ -1,8 +1,8 @@
 /** A stream as a server-sent events response, whose connection is taken from the HTTP server before anything is written. */
-import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { OpenRequest } from '../http/context.ts'
 import type { Response } from '../http/response.ts'
 import { type Batch, batchOf } from './batch.ts'
+import { type Connection, takeConnection } from './connection.ts'
 import type { Stream } from './stream.ts'
 import { type Writer, writeQueue } from './write-queue.ts'
 
@@ -40,43 +40,9 @@ export function openSseStream(response: Response, userId: string, finishLater: (
   return new SseStream(takeConnection(response), head, userId, finishLater())
 }
 
-/**
- * Gives the connection to a socket of its own. The HTTP server sees the old one close and lets go of parser, request
- * and response, which is most of what a stream would cost; it no longer knows of the connection.
- */
-function takeConnection(response: Response): Connection {
-  const served = response.socket as (Socket & { _handle: unknown }) | null
-  if (!served?._handle) throw new Error('the connection is gone')
-  // With a listener of its own for data, the socket is no longer read by the parser.
-  served.on('data', ignore)
-  const handle = served._handle
-  served._handle = null
-  served.destroy()
-  return new Connection({ handle } as SocketConstructorOpts)
-}
-
-/** A socket that tells its stream itself: three listeners, though streams share them, make its dictionary of them 400 bytes larger. */
-class Connection extends Socket {
-  stream: SseStream | undefined
-
-  override emit(event: string | symbol, ...details: unknown[]): boolean {
-    // The client has closed its side: it is gone. What it sends before that is no part of the protocol.
-    if (event === 'end') this.destroy()
-    if (event === 'close') this.stream?.announceClose()
-    // `close` follows an error, which is enough to know.
-    return event === 'end' || event === 'error' || super.emit(event, ...details)
-  }
-}
-
-function ignore(): void {}
-
-function destroy(this: Socket): void {
-  this.destroy()
-}
-
 class SseStream implements Stream, Writer {
   readonly userId: string
-  readonly #socket: Connection
+  readonly #connection: Connection
   readonly #request: OpenRequest
   #closeListeners: ((stream: Stream) => void)[] = []
   #batch: Batch | undefined
@@ -85,13 +51,12 @@ class SseStream implements Stream, Writer {
   /** Where in the queue it waits. */
   #waits: 'nowhere' | 'quick' | 'bulk' = 'nowhere'
 
-  constructor(socket: Connection, head: Buffer, userId: string, request: OpenRequest) {
-    this.#socket = socket
+  constructor(connection: Connection, head: Buffer, userId: string, request: OpenRequest) {
+    this.#connection = connection
     this.#batch = batchOf(head)
     this.#request = request
     this.userId = userId
-    socket.stream = this
-    socket.resume()
+    connection.owner = this
   }
 
   get waiting(): number {
@@ -99,13 +64,13 @@ class SseStream implements Stream, Writer {
   }
 
   get unread(): number {
-    // Only what was not taken at once needs another look at the socket.
-    if (this.#unread > 0) this.#unread = this.#socket.writableLength
+    // Only what was not taken at once needs another look at the connection.
+    if (this.#unread > 0) this.#unread = this.#connection.unsent
     return this.#unread
   }
 
   get closed(): boolean {
-    return this.#socket.destroyed || this.#socket.writableEnded
+    return this.#connection.isOver
   }
 
   write(frame: Buffer, isBulk = false): void {
@@ -121,45 +86,35 @@ class SseStream implements Stream, Writer {
     if (!batch) return
     this.#batch = undefined
     if (this.closed) return
-    this.#socket.write(batch.joined())
-    this.#unread = this.#socket.writableLength
+    this.#connection.write(batch.joined())
+    this.#unread = this.#connection.unsent
   }
 
   async drained(): Promise<void> {
     this.flush()
-    const socket = this.#socket
-    if (this.closed || !socket.writableNeedDrain) return
-    socket.setTimeout(STALLED_MS, destroy)
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        socket.off('drain', done)
-        socket.off('close', done)
-        resolve()
-      }
-      socket.once('drain', done)
-      socket.once('close', done)
-    })
-    socket.setTimeout(0, destroy)
+    const stalled = setTimeout(() => this.#connection.destroy(), STALLED_MS)
+    await this.#connection.drained()
+    clearTimeout(stalled)
   }
 
   end(): void {
     this.flush()
-    this.#socket.end()
+    this.#connection.end()
     // A reader that does not read must not hold the connection open.
-    setTimeout(() => this.#socket.destroy(), ENDING_MS).unref()
+    setTimeout(() => this.#connection.destroy(), ENDING_MS).unref()
   }
 
   destroy(): void {
     this.#batch = undefined
-    this.#socket.destroy()
+    this.#connection.destroy()
   }
 
   onClose(listener: (stream: Stream) => void): void {
-    if (this.#socket.closed) listener(this)
+    if (this.#connection.isClosed) listener(this)
     else this.#closeListeners = this.#closeListeners.concat(listener)
   }
 
-  announceClose(): void {
+  connectionClosed(): void {
     for (const listener of this.#closeListeners) listener(this)
     this.#request.finish()
   }
