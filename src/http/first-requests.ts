@@ -7,7 +7,10 @@ import type { Socket } from 'node:net'
 
 /** Together they ask for what takes some milliseconds. */
 const AT_ONCE = 64
-/** Whoever has not asked after this long, or up to twice as long, keeps nobody waiting. */
+/**
+ * Whoever has not asked so long after connecting keeps nobody waiting, once it was read from for a turn: what it had sent
+ * by then is here.
+ */
 const PATIENCE_MS = 50
 /** A turn accepts one connection: while some come it begins few, or their queue in the kernel overflows. */
 const TURNS_WHILE_ACCEPTING = 4
@@ -20,13 +23,14 @@ export function readFirstRequestsByTurns(server: Server): void {
   server.on('request', ({ socket }) => turns.asked(socket))
 }
 
+type Waiting = { socket: Socket; until: number }
+
 class FirstRequests {
   /** Connections that nothing is read from, in the order in which they came, and how many of them were begun. */
-  #waiting: Socket[] = []
+  #waiting: Waiting[] = []
   #begun = 0
-  /** Those that are read and have not asked yet, the ones of the last patience apart. */
-  #reading = new Set<Socket>()
-  #readingForLong = new Set<Socket>()
+  /** Those that are read and have not asked yet, the first come first, and until when others wait for them. */
+  readonly #reading = new Map<Socket, number>()
   #patience: NodeJS.Timeout | undefined
   #isScheduled = false
   #hasAccepted = false
@@ -34,26 +38,34 @@ class FirstRequests {
 
   add(socket: Socket): void {
     this.#hasAccepted = true
-    this.#waiting.push(socket)
+    this.#waiting.push({ socket, until: performance.now() + PATIENCE_MS })
     this.#schedule()
   }
 
   asked(socket: Socket): void {
-    if (this.#reading.delete(socket) || this.#readingForLong.delete(socket)) this.#schedule()
-  }
-
-  get #free(): number {
-    return AT_ONCE - this.#reading.size - this.#readingForLong.size
+    if (this.#reading.delete(socket)) this.#schedule()
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#begun === this.#waiting.length || this.#free <= 0) return
+    if (this.#isScheduled || this.#begun === this.#waiting.length) return
+    const [until = 0] = this.#reading.size < AT_ONCE ? [] : this.#reading.values()
+    const patience = until - performance.now()
+    if (patience > 0) {
+      this.#patience ??= setTimeout(this.#losePatience, patience).unref()
+      return
+    }
     this.#isScheduled = true
     setImmediate(this.#turn)
   }
 
+  readonly #losePatience = (): void => {
+    this.#patience = undefined
+    this.#schedule()
+  }
+
   readonly #turn = (): void => {
     this.#isScheduled = false
+    this.#forgetSilent()
     const end = Math.min(this.#begun + this.#mostNow(), this.#waiting.length)
     while (this.#begun < end) this.#begin(this.#waiting[this.#begun++])
     if (this.#begun === this.#waiting.length) {
@@ -63,23 +75,24 @@ class FirstRequests {
     this.#schedule()
   }
 
+  /** All of them were begun in an earlier turn. */
+  #forgetSilent(): void {
+    const now = performance.now()
+    for (const [socket, until] of this.#reading) {
+      if (until > now) return
+      this.#reading.delete(socket)
+    }
+  }
+
   #mostNow(): number {
-    if (!this.#hasAccepted) return this.#free
+    if (!this.#hasAccepted) return AT_ONCE - this.#reading.size
     this.#hasAccepted = false
     return ++this.#turns % TURNS_WHILE_ACCEPTING === 0 ? 1 : 0
   }
 
-  #begin(socket: Socket | undefined): void {
-    if (!socket || socket.destroyed) return
-    this.#reading.add(socket)
-    socket.resume()
-    this.#patience ??= setTimeout(this.#losePatience, PATIENCE_MS).unref()
-  }
-
-  readonly #losePatience = (): void => {
-    this.#readingForLong = this.#reading
-    this.#reading = new Set()
-    this.#patience = this.#readingForLong.size > 0 ? setTimeout(this.#losePatience, PATIENCE_MS).unref() : undefined
-    this.#schedule()
+  #begin(waiting: Waiting | undefined): void {
+    if (!waiting || waiting.socket.destroyed) return
+    this.#reading.set(waiting.socket, waiting.until)
+    waiting.socket.resume()
   }
 }

@@ -41,6 +41,14 @@ function open(count: number): Socket[] {
   return opened
 }
 
+async function openAccepted(count: number): Promise<Socket[]> {
+  let accepted = 0
+  const allAccepted = new Promise<void>((resolve) => server.on('connection', () => ++accepted === count && resolve()))
+  const opened = open(count)
+  await allAccepted
+  return opened
+}
+
 async function answerTo(socket: Socket): Promise<string> {
   socket.write(REQUEST)
   return (await socket.setEncoding('utf8').toArray()).join('')
@@ -48,11 +56,8 @@ async function answerTo(socket: Socket): Promise<string> {
 
 it('answers all who come at once, some of them in each turn', async () => {
   // However slow the machine is, nobody is so late that the others are not kept waiting.
-  vi.useFakeTimers({ toFake: ['setTimeout'] })
-  let accepted = 0
-  const allAccepted = new Promise<void>((resolve) => server.on('connection', () => ++accepted === 500 && resolve()))
-  const all = open(500)
-  await allAccepted
+  vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] })
+  const all = await openAccepted(500)
   for (const answer of await Promise.all(all.map(answerTo))) expect(answer).toMatch(/^HTTP\/1\.1 200/)
   expect(most).toBeLessThanOrEqual(64)
 })
@@ -64,6 +69,14 @@ it('keeps nobody waiting for those who connect and ask nothing, or go away', asy
   const [asking] = open(1)
   if (asking) expect(await answerTo(asking)).toMatch(/^HTTP\/1\.1 200/)
 }, 3_000)
+
+it('keeps nobody waiting for longer the more of them there are', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] })
+  for (const socket of await openAccepted(1_000)) socket.write('GET / HT')
+  vi.advanceTimersByTime(50)
+  const [asking] = open(1)
+  if (asking) expect(await answerTo(asking)).toMatch(/^HTTP\/1\.1 200/)
+})
 
 it('reads a connection’s further requests as they come', async () => {
   const [socket] = open(1)
