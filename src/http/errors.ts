@@ -1,5 +1,5 @@
 /** The one renderer of refusals: every error becomes the contract's object, and only the unexpected is logged. */
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { HttpError, type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
@@ -63,12 +63,39 @@ const BROKEN: Record<string, [status: number, code: ErrorCode, message: string]>
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'VALIDATION_ERROR', 'The request did not arrive in time.'],
 }
 
-/** For what is no HTTP request at all, or one that Node refuses before Koa sees it; its path is not known. */
+/** Connections that break off behind an answer that is still to be sent. */
+const breakingOff = new WeakSet<Duplex>()
+
+/**
+ * For what is no HTTP request at all, or one that Node refuses before Koa sees it; its path is not known. What was asked
+ * before it on the same connection is answered first.
+ */
 export function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
+  if (breakingOff.has(socket)) return
+  const answer = answerBefore(socket)
+  if (!answer) {
+    endWithRefusal(error, socket)
+    return
+  }
+  breakingOff.add(socket)
+  answer.once('finish', () => {
+    breakingOff.delete(socket)
+    // It does not go on after an answer with `Connection: close`.
+    if (socket.writable) refuseBroken(error, socket)
+  })
+}
+
+/** That to a request which came whole, or that has begun. */
+function answerBefore(socket: Duplex): ServerResponse | undefined {
+  const { _httpMessage: answer } = socket as Duplex & { _httpMessage?: ServerResponse | null }
+  return answer && (answer.headersSent || answer.req.complete) ? answer : undefined
+}
+
+function endWithRefusal(error: NodeJS.ErrnoException, socket: Duplex): void {
   const [status, code, message] = BROKEN[error.code ?? ''] ?? [400, 'VALIDATION_ERROR', 'This is no HTTP request.']
   const body = JSON.stringify(refusalBody(status, code, message, ''))
   socket.end(
