@@ -15,12 +15,14 @@ const PATIENCE_MS = 50
 /** A turn accepts one connection: while some come it begins few, or their queue in the kernel overflows. */
 const TURNS_WHILE_ACCEPTING = 4
 
-export function readFirstRequestsByTurns(server: Server): void {
+/** @returns a function that closes the connections which are read from and have sent nothing */
+export function readFirstRequestsByTurns(server: Server): () => void {
   const turns = new FirstRequests()
   // As the option of that name of net.createServer(), which http.createServer() does not take.
   Object.assign(server, { pauseOnConnect: true })
   server.on('connection', (socket) => turns.add(socket))
   server.on('request', ({ socket }) => turns.asked(socket))
+  return () => turns.closeSilent()
 }
 
 type Waiting = { socket: Socket; until: number }
@@ -31,6 +33,8 @@ class FirstRequests {
   #begun = 0
   /** Those that are read and have not asked yet, the first come first, and until when others wait for them. */
   readonly #reading = new Map<Socket, number>()
+  /** All that were begun and have not asked. */
+  readonly #silent = new Set<Socket>()
   #patience: NodeJS.Timeout | undefined
   #isScheduled = false
   #hasAccepted = false
@@ -43,7 +47,12 @@ class FirstRequests {
   }
 
   asked(socket: Socket): void {
+    this.#silent.delete(socket)
     if (this.#reading.delete(socket)) this.#schedule()
+  }
+
+  closeSilent(): void {
+    for (const socket of this.#silent) if (socket.bytesRead === 0) socket.destroy()
   }
 
   #schedule(): void {
@@ -92,7 +101,10 @@ class FirstRequests {
 
   #begin(waiting: Waiting | undefined): void {
     if (!waiting || waiting.socket.destroyed) return
-    this.#reading.set(waiting.socket, waiting.until)
-    waiting.socket.resume()
+    const { socket, until } = waiting
+    this.#reading.set(socket, until)
+    this.#silent.add(socket)
+    socket.once('close', () => this.#silent.delete(socket))
+    socket.resume()
   }
 }

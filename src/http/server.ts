@@ -78,7 +78,9 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     },
     koa.callback(),
   )
-  readFirstRequestsByTurns(server)
+  const closeSilent = readFirstRequestsByTurns(server)
+  // None is known but 100-continue; it may be passed over (RFC 9110, section 10.1.1).
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', refuseBroken)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -92,14 +94,19 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     address: { host, port: address.port },
     close: (deadlineMs) => {
       isEnding = true
-      return close(server, deadlineMs)
+      return close(server, closeSilent, deadlineMs)
     },
   }
 }
 
-async function close(server: Server, deadlineMs: number): Promise<void> {
+async function close(server: Server, closeSilent: () => void, deadlineMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  const idle = setInterval(() => server.closeIdleConnections(), 100)
+  const closeIdle = () => {
+    server.closeIdleConnections()
+    // For Node they are busy: it waits for what they ask first.
+    closeSilent()
+  }
+  const idle = setInterval(closeIdle, 100)
   const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
   server.closeIdleConnections()
   await closed

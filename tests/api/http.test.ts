@@ -112,6 +112,13 @@ describe('a path', () => {
   })
 })
 
+it('an expectation that nobody knows is passed over', async () => {
+  const connection = new RawConnection(connect(ism.app.address.port, '127.0.0.1'))
+  await connection.send('GET /health HTTP/1.1\r\nHost: x\r\nExpect: the-unexpected\r\n\r\n')
+  expect(await connection.statuses(1)).toEqual([200])
+  connection.close()
+})
+
 describe('what Node refuses before it is a request', () => {
   it.each([
     ['no HTTP at all', 'what is this?\r\n\r\n', 400, 'VALIDATION_ERROR'],
