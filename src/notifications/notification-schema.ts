@@ -2,7 +2,6 @@
 import { parseJson } from '../http/json-body.ts'
 import { exactValidator } from '../http/validate.ts'
 import { AppError, invalid } from '../shared/app-error.ts'
-import { parseUuid } from '../shared/ids.ts'
 import { parseTimestamp } from '../shared/timestamp.ts'
 import { MAX_MESSAGE_BYTES, MAX_NOTIFICATION_BYTES, MAX_USERS, type NewNotification } from './notification.ts'
 
@@ -43,8 +42,8 @@ export function parseNotification(bytes: Buffer): NewNotification {
   if (bytes.length > MAX_NOTIFICATION_BYTES) throw tooLarge('The notification', MAX_NOTIFICATION_BYTES)
   const { id, toUsers, message, createdAt } = validate(parseJson(bytes))
   return {
-    id: id ? uuid(id, 'id') : undefined,
-    toUsers: [...new Set(toUsers.map((user, index) => uuid(user, `toUsers.${index}`)))],
+    id: id?.toLowerCase(),
+    toUsers: [...new Set(toUsers.map((user) => user.toLowerCase()))],
     message: messageJson(message),
     sentAt: createdAt ? parseTimestamp(createdAt) : undefined,
   }
@@ -77,10 +76,3 @@ function largeNumberIn(value: unknown, path: string): string | undefined {
 
 const tooLarge = (what: string, bytes: number) =>
   new AppError('PAYLOAD_TOO_LARGE', `${what} may have at most ${bytes} bytes of JSON.`)
-
-/** JSON Schema's format takes `urn:uuid:` before it, too. */
-function uuid(text: string, name: string): string {
-  const id = parseUuid(text)
-  if (!id) throw invalid(`${name}: must be a UUID`)
-  return id
-}

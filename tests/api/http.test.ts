@@ -165,6 +165,18 @@ describe('a body', () => {
     expectRefusal(await alice.post('/api/send-msg', {}), 'VALIDATION_ERROR', 'chatRoomId: is required')
   })
 
+  it.each(['urn:uuid:', '{', ' '])('with an id that has %j before it is refused by field and rule', async (prefix) => {
+    const id = `${prefix}${roomId}`
+    const message = { chatRoomId: roomId, msgType: 'Text', msgBody: { text: 'x' } }
+    const room = { roomType: 'Group', roomName: 'Tea', invitedUsers: [alice.id, id] }
+    for (const [path, body, field] of [
+      ['/api/send-msg', { ...message, chatRoomId: id }, 'chatRoomId'],
+      ['/api/send-msg', { ...message, clientMessageId: id }, 'clientMessageId'],
+      ['/api/rooms/create-room', room, 'invitedUsers.1'],
+    ] as const)
+      expectRefusal(await alice.post(path, body), 'VALIDATION_ERROR', `${field}: must match format "uuid"`)
+  })
+
   it.each([
     ['/api/send-msg', 'text/plain', '{}'],
     ['/api/send-msg', 'application/x-www-form-urlencoded', 'a=b'],

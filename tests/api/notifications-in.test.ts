@@ -399,7 +399,7 @@ describe('is refused', () => {
     [{ toUsers: null, message: 1 }, /^toUsers: must be array/],
     [{ toUsers: id(), message: 1 }, /^toUsers: must be array/],
     [{ toUsers: [id(), 'bob'], message: 1 }, /^toUsers\.1: must match format "uuid"/],
-    [{ toUsers: [`urn:uuid:${id()}`], message: 1 }, /^toUsers\.0: must be a UUID/],
+    [{ toUsers: [`urn:uuid:${id()}`], message: 1 }, /^toUsers\.0: must match format "uuid"/],
     [{ toUsers: [id()], message: 1, id: 'x' }, /^id: must match format "uuid"/],
     [{ toUsers: [id()], message: 1, id: 7 }, /^id: must be string/],
     [{ toUsers: [id()], message: 1, createdAt: 'yesterday' }, /^createdAt: must match format "date-time"/],
