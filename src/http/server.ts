@@ -5,6 +5,7 @@ import cors from '@koa/cors'
 import type Router from '@koa/router'
 import Koa, { type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
+import { invalid } from '../shared/app-error.ts'
 import { responseOf, type State } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
@@ -33,6 +34,7 @@ export function createKoa(
   koa.use(logRequests(logger, observe))
   koa.use(crossOrigin(corsOrigins))
   koa.use(renderErrors(logger))
+  koa.use(requireHost)
   koa.use(dispatch(router))
   koa.use(refuseUnknown((path) => allowedMethods(router, path)))
   return koa
@@ -52,6 +54,12 @@ function crossOrigin(origins: string[]): Middleware<State> {
     responseOf(ctx).addCommon('Vary', 'Origin')
     return next()
   }
+}
+
+/** RFC 9112, section 3.2. Node would refuse it in a form of its own. */
+const requireHost: Middleware<State> = ({ req }, next) => {
+  if (req.headers.host === undefined && req.httpVersion === '1.1') throw invalid('Host: is required')
+  return next()
 }
 
 function allowedMethods(router: Router<State>, path: string): string[] {
@@ -74,6 +82,7 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
       headersTimeout: 20_000,
       requestTimeout: 60_000,
       maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false,
       ServerResponse: EndingResponse,
     },
     koa.callback(),

@@ -119,16 +119,24 @@ it('an expectation that nobody knows is passed over', async () => {
   connection.close()
 })
 
-describe('what Node refuses before it is a request', () => {
+describe('what is hardly a request', () => {
   it.each([
-    ['no HTTP at all', 'what is this?\r\n\r\n', 400, 'VALIDATION_ERROR'],
+    ['no HTTP at all', 'what is this?\r\n\r\n', 400, 'VALIDATION_ERROR', ''],
+    [
+      'a request without Host',
+      'GET /api/rooms HTTP/1.1\r\nConnection: close\r\n\r\n',
+      400,
+      'VALIDATION_ERROR',
+      '/api/rooms',
+    ],
     [
       'headers over 64 KiB',
       `GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(70_000)}\r\n\r\n`,
       431,
       'PAYLOAD_TOO_LARGE',
+      '',
     ],
-  ])('%s', async (_, text, status, errorCode) => {
+  ])('%s', async (_, text, status, errorCode, path) => {
     const answer = await new Promise<string>((resolve) => {
       let received = ''
       const socket = connect(ism.app.address.port, '127.0.0.1', () => socket.write(text))
@@ -140,7 +148,7 @@ describe('what Node refuses before it is a request', () => {
     })
     const [head, body] = answer.split('\r\n\r\n')
     expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
-    expect(JSON.parse(body ?? '')).toMatchObject({ status, errorCode, path: '' })
+    expect(JSON.parse(body ?? '')).toMatchObject({ status, errorCode, path })
   })
 })
 
