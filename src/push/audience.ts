@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType, type LogEvent } from '../log/event.ts'
-import { type Interval, sees } from '../log/memberships.ts'
+import { type Interval, isWithin } from '../log/memberships.ts'
 import { isForRoom, Mutes } from './mutes.ts'
 import { listMemberships } from './push-repository.ts'
 
@@ -111,7 +111,7 @@ class Members {
   }
 
   left(userId: string, seq: number): void {
-    const open = this.#intervals.get(userId)?.find(({ from, to }) => from < seq && (to === undefined || seq < to))
+    const open = this.#intervals.get(userId)?.find((interval) => isWithin(interval, seq))
     if (!open) return
     open.to = seq
     this.#changed(seq)
@@ -124,7 +124,7 @@ class Members {
     const silent = new Set(muted)
     const users: string[] = []
     for (const [userId, intervals] of this.#intervals)
-      if (!silent.has(userId) && sees(intervals, seq)) users.push(userId)
+      if (!silent.has(userId) && intervals.some((interval) => isWithin(interval, seq))) users.push(userId)
     this.#last = { now, muted: key, users }
     return users
   }

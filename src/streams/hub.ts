@@ -1,6 +1,6 @@
 /** The hub: follows the log's tail and writes each event to the streams of whoever it is for. */
 import { EventType, type LogEvent } from '../log/event.ts'
-import { type Interval, type Memberships, sees } from '../log/memberships.ts'
+import { type Memberships, type Stay, sees } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
 import { unavailable } from '../shared/app-error.ts'
 import { EventFrames, KEEP_ALIVE, retryFrame } from './event-frames.ts'
@@ -58,8 +58,8 @@ export class Hub {
   readonly #options: HubOptions
   readonly #observe: HubObserver
   readonly #people = new Map<string, Person>()
-  /** The people here who may be in a room, and at which seqs: their memberships' own intervals. */
-  readonly #rooms = new Map<string, Map<Person, readonly Interval[]>>()
+  /** The people here who may be in a room, and at which seqs: as their memberships have it. */
+  readonly #rooms = new Map<string, Map<Person, Stay | undefined>>()
   /** Streams that are not live yet, by person, oldest first. */
   readonly #opening = new Map<string, Set<Stream>>()
   /** Opening or live. */
@@ -100,6 +100,11 @@ export class Hub {
 
   person(userId: string): Person | undefined {
     return this.#people.get(userId)
+  }
+
+  /** That of somebody who is here. */
+  stayIn(roomId: string): Stay | undefined {
+    return this.#rooms.get(roomId)?.values().next().value
   }
 
   /** The person's memberships, brought up to the tail's position by the caller in this same turn. */
@@ -212,13 +217,13 @@ export class Hub {
     const [first, last] = [events[0].seq, events.at(-1)?.seq ?? events[0].seq]
     const frame = this.frames.ofAll(events)
     const senders = new Set(events.map(({ senderId }) => this.#people.get(senderId ?? '')))
-    for (const [person, intervals] of people) {
+    for (const [person, stay] of people) {
       // Rows read from the database may be ahead of the tail: whoever has left there may still be in at this seq.
-      const seesAll = sees(intervals, first) && (first === last || events.every(({ seq }) => sees(intervals, seq)))
+      const seesAll = sees(stay, first) && (first === last || events.every(({ seq }) => sees(stay, seq)))
       if (seesAll && !senders.has(person)) this.#write(person, frame, isBulk, events.length)
       else
         for (const event of events)
-          if (sees(intervals, event.seq)) this.#write(person, this.frames.of(event, person.userId), isBulk)
+          if (sees(stay, event.seq)) this.#write(person, this.frames.of(event, person.userId), isBulk)
     }
   }
 
@@ -284,7 +289,7 @@ export class Hub {
   }
 
   #enter(roomId: string, person: Person): void {
-    const people = this.#rooms.get(roomId) ?? new Map<Person, readonly Interval[]>()
+    const people = this.#rooms.get(roomId) ?? new Map<Person, Stay | undefined>()
     people.set(person, person.memberships.of(roomId))
     this.#rooms.set(roomId, people)
   }

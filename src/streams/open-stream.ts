@@ -30,7 +30,7 @@ export type StreamOpener = {
 
 /** @param db for reading what was missed: not so many statements at once that requests would have to wait */
 export function createStreamOpener(db: Queryable, tail: Tail, hub: Hub): StreamOpener {
-  const reads = createSharedReads(db, tail)
+  const reads = createSharedReads(db, tail, (roomId) => hub.stayIn(roomId))
   return {
     admit: (userId) => hub.admit(userId),
     async open(stream, lastEventId) {

@@ -2,7 +2,7 @@
 import { createBatches, SHARED } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
 import { type LogState, readLogState } from '../log/log-repository.ts'
-import { type Memberships, readMemberships } from '../log/memberships.ts'
+import { type Memberships, readMemberships, type Stay } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
 
 export type SharedReads = {
@@ -14,7 +14,8 @@ export type SharedReads = {
   memberships(userId: string, since: number): Promise<{ memberships: Memberships; position: number }>
 }
 
-export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
+/** @param known gives somebody's stay in a room that is in memory already */
+export function createSharedReads(db: Queryable, tail: Tail, known: (roomId: string) => Stay | undefined): SharedReads {
   const states = createBatches<undefined, LogState>({
     ...SHARED,
     async run(asked) {
@@ -26,7 +27,7 @@ export function createSharedReads(db: Queryable, tail: Tail): SharedReads {
     ...SHARED,
     async run(asked) {
       const { position } = tail
-      return (await readMemberships(db, asked)).map((memberships) => ({ memberships, position }))
+      return (await readMemberships(db, asked, known)).map((memberships) => ({ memberships, position }))
     },
   })
   return {

@@ -1,8 +1,10 @@
 /** What streams that open together ask the database: once for all, each with their own answer, never an answer from before they asked. */
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { Queryable } from '../../src/infra/postgres.ts'
+import { EventType } from '../../src/log/event.ts'
 import { Tail } from '../../src/log/tail.ts'
 import { createSharedReads, type SharedReads } from '../../src/streams/shared-reads.ts'
+import { logEvent } from '../support/log-event.ts'
 
 type Call = { name: string; values: unknown[]; resolve: (rows: object[]) => void; reject: (error: Error) => void }
 
@@ -25,8 +27,11 @@ beforeEach(() => {
     { tailRead: silent, tailFailed: silent, logReplaced: silent },
     { memoryBytes: 1, isWoken: () => true },
   )
-  reads = createSharedReads(db, tail)
+  reads = createSharedReads(db, tail, (roomId) => (roomId === 'hall' ? HALL : undefined))
 })
+
+/** Somebody's stay who has a stream already. */
+const HALL = { roomId: 'hall', from: 2, to: undefined, earlier: undefined }
 
 /** The next statement, once it was sent. */
 async function nextCall(): Promise<Call> {
@@ -38,6 +43,36 @@ const open = (place: number, roomId: string, from: number) => ({ place, roomId, 
 const rooms = async (memberships: ReturnType<SharedReads['memberships']>) => [
   ...(await memberships).memberships.rooms.keys(),
 ]
+
+test('people who came together see what they were there for, though one of them leaves', async () => {
+  const [alice, bob, carol] = [
+    reads.memberships('alice', 0),
+    reads.memberships('bob', 0),
+    reads.memberships('carol', 0),
+  ]
+  const { resolve } = await nextCall()
+  const both = ['kitchen', 'hall']
+  resolve([0, 1].flatMap((place) => both.map((roomId) => open(place, roomId, 2))).concat(open(2, 'hall', 5)))
+  for (const roomId of both) {
+    const event = { type: EventType.LeaveRoom, roomId, recipients: ['alice'] }
+    ;(await alice).memberships.apply(logEvent(7, event))
+  }
+  const seen = async (asked: typeof alice, seq: number) =>
+    Promise.all(both.map(async (roomId) => (await asked).memberships.sees(roomId, seq)))
+  expect([await seen(alice, 6), await seen(alice, 8)]).toEqual([
+    [true, true],
+    [false, false],
+  ])
+  expect([await seen(bob, 6), await seen(bob, 8)]).toEqual([
+    [true, true],
+    [true, true],
+  ])
+  expect([await seen(carol, 4), await seen(carol, 6)]).toEqual([
+    [false, false],
+    [false, true],
+  ])
+  expect(HALL.to).toBeUndefined()
+})
 
 test('rooms of people who ask together are one statement, and each gets their own', async () => {
   const [alice, bob, carol, aliceFromEarlier] = [
