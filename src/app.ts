@@ -52,7 +52,7 @@ import { comeBack } from './streams/come-back.ts'
 import type { Hub } from './streams/hub.ts'
 import { createStreamOpener } from './streams/open-stream.ts'
 import { StreamTickets } from './streams/stream-tickets.ts'
-import { claimsWithName } from './users/current-users.ts'
+import { nameIn } from './users/current-users.ts'
 import { userHandlers } from './users/user-handlers.ts'
 import { UserService } from './users/user-service.ts'
 
@@ -128,8 +128,11 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   const membership = new RoomMembership(log.transactions, urls, (key) => images.discard(key))
   const limits = createRateLimits(config.limits)
   const serviceRole = serviceRoleOf(config)
-  const claims = [...claimsWithName(config.users), ...(serviceRole ? claimsWithRoles(serviceRole) : [])]
-  const verifier = createTokenVerifier(config.tokenIssuer, { logger, claims })
+  const verifier = createTokenVerifier(config.tokenIssuer, {
+    logger,
+    nameOf: (claims) => nameIn(claims, config.users),
+    claims: serviceRole ? claimsWithRoles(serviceRole) : [],
+  })
   closing.push(async () => verifier.close())
 
   const { redisWakeUps } = log

@@ -13,11 +13,15 @@ const MAX_REMEMBERED = 50_000
 /** In characters of token text, of which what is kept is a part. */
 const MAX_REMEMBERED_LENGTH = 32 * 1024 * 1024
 
-type Remembered = { token: VerifiedToken; notBefore: number; generation: number }
+type Remembered = VerifiedToken & { notBefore: number; generation: number }
+
+const NO_CLAIMS = Object.freeze({})
 
 export type TokenVerifierOptions = {
   logger: AuthLogger
-  /** Those that are asked for later, of which a token may have many; otherwise all are kept. */
+  /** What its claims call the person. */
+  nameOf?: (claims: JWTPayload) => string | undefined
+  /** Those that are asked for later beside the name, of which a token may have many; otherwise all are kept. */
   claims?: readonly string[] | undefined
 }
 
@@ -27,10 +31,10 @@ export type TokenVerifierOptions = {
  */
 export function createTokenVerifier(
   config: TokenIssuerConfig,
-  { logger, claims }: TokenVerifierOptions,
+  options: TokenVerifierOptions,
 ): TokenVerifier & { check(): Promise<void>; close(): void } {
-  const keys = new IssuerKeys(config, logger)
-  const verifier = new CachingTokenVerifier(config, keys, { logger, claims })
+  const keys = new IssuerKeys(config, options.logger)
+  const verifier = new CachingTokenVerifier(config, keys, options)
   return {
     verify: (token) => verifier.verify(token),
     check: () => keys.check(),
@@ -42,26 +46,31 @@ class CachingTokenVerifier implements TokenVerifier {
   readonly #config: TokenIssuerConfig
   readonly #keys: IssuerKeys
   readonly #logger: AuthLogger
+  readonly #nameOf: (claims: JWTPayload) => string | undefined
   readonly #claims: readonly string[] | undefined
   /** By the token's digest, which is a fraction of its size, and no secret. */
   readonly #remembered = new LRUCache<string, Remembered>({ max: MAX_REMEMBERED, maxSize: MAX_REMEMBERED_LENGTH })
   readonly #verifying = new Map<string, Promise<VerifiedToken>>()
 
-  constructor(config: TokenIssuerConfig, keys: IssuerKeys, { logger, claims }: TokenVerifierOptions) {
+  constructor(
+    config: TokenIssuerConfig,
+    keys: IssuerKeys,
+    { logger, nameOf = () => undefined, claims }: TokenVerifierOptions,
+  ) {
     this.#config = config
     this.#keys = keys
     this.#logger = logger
+    this.#nameOf = nameOf
     this.#claims = claims
   }
 
   async verify(token: string): Promise<VerifiedToken> {
     if (token.length > MAX_TOKEN_LENGTH) throw this.#refused('longer than 8 KiB')
-    const digest = hash('sha256', token, 'base64url')
+    const digest = hash('sha256', token, 'binary')
     const remembered = this.#remembered.get(digest)
     if (remembered && remembered.generation === this.#keys.known()?.generation) {
-      const { expiresAt } = remembered.token
-      if (!this.#isWithin(remembered.notBefore, expiresAt)) throw this.#refused('expired')
-      return remembered.token
+      if (!this.#isWithin(remembered.notBefore, remembered.expiresAt)) throw this.#refused('expired')
+      return remembered
     }
     let verifying = this.#verifying.get(digest)
     if (verifying === undefined) {
@@ -83,20 +92,24 @@ class CachingTokenVerifier implements TokenVerifier {
     const { payload } = verified
     const userId = userIdOf(payload.sub, this.#config.issuer, this.#config.mapSubjects)
     if (userId === undefined) throw this.#refused('sub is no UUID')
-    // A NumericDate may have a fraction (RFC 7519, section 2).
-    const issuedAt = Math.floor(payload.iat ?? 0)
-    const result = { userId, expiresAt: Number(payload.exp) * 1000, issuedAt, claims: this.#kept(payload) }
-    const notBefore = (payload.nbf ?? 0) * 1000
-    const remembered = { token: result, notBefore, generation: verified.keySet.generation }
+    const remembered: Remembered = {
+      userId,
+      expiresAt: Number(payload.exp) * 1000,
+      // A NumericDate may have a fraction (RFC 7519, section 2).
+      issuedAt: Math.floor(payload.iat ?? 0),
+      name: this.#nameOf(payload),
+      claims: this.#kept(payload),
+      notBefore: (payload.nbf ?? 0) * 1000,
+      generation: verified.keySet.generation,
+    }
     this.#remembered.set(digest, remembered, { size: token.length })
-    return result
+    return remembered
   }
 
   #kept(payload: JWTPayload): Record<string, unknown> {
     if (!this.#claims) return payload
-    return Object.fromEntries(
-      this.#claims.filter((name) => Object.hasOwn(payload, name)).map((name) => [name, payload[name]]),
-    )
+    const kept = this.#claims.filter((name) => Object.hasOwn(payload, name)).map((name) => [name, payload[name]])
+    return kept.length > 0 ? Object.fromEntries(kept) : NO_CLAIMS
   }
 
   /** What its own claims rule out, signed or not, does not make ISM ask the issuer for keys. */

@@ -7,6 +7,8 @@ export type VerifiedToken = {
   expiresAt: number
   /** `iat`, in seconds since the epoch; 0 where the token has none. */
   issuedAt: number
+  /** What the person is to be called, where it says so. */
+  name: string | undefined
   /** Those that are kept: `claims` of src/auth/token-verifier.ts. */
   claims: Record<string, unknown>
 }

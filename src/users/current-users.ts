@@ -18,9 +18,15 @@ const PLAIN_SUFFIXES = 9
 
 type Entry = KnownPerson & { readAt: number }
 
-/** The claims that may give a person's name, the first one first. */
-export function claimsWithName({ nameClaim }: UsersConfig): string[] {
-  return [nameClaim, 'name']
+/** The person's name by the claims of their token. */
+export function nameIn(claims: Record<string, unknown>, { nameClaim }: UsersConfig): string | undefined {
+  for (const claim of [nameClaim, 'name']) {
+    const value = claims[claim]
+    // Control characters and lone surrogates are no part of a name, and PostgreSQL takes no U+0000.
+    const name = typeof value === 'string' ? value.replace(/[\p{Cc}\p{Cs}]/gu, '').trim() : ''
+    if (name) return cut(name, MAX_NAME)
+  }
+  return undefined
 }
 
 export class CurrentUsers {
@@ -91,7 +97,7 @@ export class CurrentUsers {
   }
 
   async #provision(token: VerifiedToken): Promise<Entry> {
-    const claim = this.#nameClaim(token)
+    const claim = nameClaimOf(token)
     for (const displayName of namesFor(claim)) {
       await insertPerson(this.#db, { id: token.userId, displayName, nameClaim: claim, issuedAt: token.issuedAt })
       const person = await this.#reads.add(token.userId)
@@ -103,11 +109,11 @@ export class CurrentUsers {
   /** Only of people whom ISM made, and only by a newer token: an old one is still around after a change. */
   #isRenamed(person: KnownPerson, token: VerifiedToken): boolean {
     if (this.#config.provision === 'off' || person.nameClaim === null || person.issuedAt === null) return false
-    return token.issuedAt > person.issuedAt && this.#nameClaim(token) !== person.nameClaim
+    return token.issuedAt > person.issuedAt && nameClaimOf(token) !== person.nameClaim
   }
 
   async #rename(person: KnownPerson, token: VerifiedToken): Promise<Entry> {
-    const claim = this.#nameClaim(token)
+    const claim = nameClaimOf(token)
     for (const displayName of namesFor(claim)) {
       const done = await renamePerson(this.#db, {
         id: person.id,
@@ -122,16 +128,10 @@ export class CurrentUsers {
     }
     throw new Error('no free display name was found')
   }
+}
 
-  #nameClaim(token: VerifiedToken): string {
-    for (const claim of claimsWithName(this.#config)) {
-      const value = token.claims[claim]
-      // Control characters and lone surrogates are no part of a name, and PostgreSQL takes no U+0000.
-      const name = typeof value === 'string' ? value.replace(/[\p{Cc}\p{Cs}]/gu, '').trim() : ''
-      if (name) return cut(name, MAX_NAME)
-    }
-    return `user-${token.userId.slice(0, 8)}`
-  }
+function nameClaimOf({ name, userId }: VerifiedToken): string {
+  return name ?? `user-${userId.slice(0, 8)}`
 }
 
 function* namesFor(claim: string): Generator<string> {

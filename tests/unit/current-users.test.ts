@@ -7,7 +7,7 @@ import type { Database } from '../../src/infra/postgres.ts'
 import { CurrentUsers } from '../../src/users/current-users.ts'
 
 const ID = '5b0d1c9e-3f6a-4c83-9a0e-5f1d2c3b4a59'
-const tokenOf = (userId: string) => ({ userId, expiresAt: 0, issuedAt: 0, claims: {} })
+const tokenOf = (userId: string) => ({ userId, expiresAt: 0, issuedAt: 0, name: undefined, claims: {} })
 const TOKEN = tokenOf(ID)
 
 /** A row for whoever is asked for, where each look-up is answered when the test says so. */

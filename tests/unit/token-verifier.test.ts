@@ -47,9 +47,12 @@ describe('a good token', () => {
   })
 
   it('keeps those of its claims that are asked for later', async () => {
-    const token = await sign(key, issuer.url, { preferred_username: 'alice', scope: 'all' })
-    const verifier = createTokenVerifier(issuer.config(), { logger, claims: ['preferred_username', 'name'] })
-    expect((await verifier.verify(token)).claims).toEqual({ preferred_username: 'alice' })
+    const token = await sign(key, issuer.url, { preferred_username: 'alice', scope: 'all', nonce: 'x' })
+    const nameOf = (claims: Record<string, unknown>) => `${claims['preferred_username']}`
+    const verifier = createTokenVerifier(issuer.config(), { logger, nameOf, claims: ['scope', 'roles'] })
+    for (const _ of ['verified', 'remembered'])
+      expect(await verifier.verify(token)).toMatchObject({ name: 'alice', claims: { scope: 'all' } })
+    expect((await verifier.verify(token)).claims).toEqual({ scope: 'all' })
   })
 
   it('may have its audience among others, and no iat', async () => {
