@@ -357,6 +357,18 @@ describe('a request', () => {
     expect(written).not.toContain(alice.token)
   })
 
+  it('for a stream has its line when that is over', async () => {
+    const first = lines.length
+    const stream = await alice.stream()
+    await alice.get('/api/users/search?username=somebody')
+    const ofStreams = () => lines.slice(first).filter(({ msg, path }) => msg === 'request' && path === '/api/sse')
+    expect(ofStreams()).toEqual([])
+    stream.close()
+    await vi.waitFor(() => expect(ofStreams()).not.toEqual([]))
+    const told = { method: 'GET', status: 200, userId: alice.id, requestId: expect.stringMatching(UUID) }
+    expect(ofStreams()).toEqual([expect.objectContaining({ ...told, milliseconds: expect.any(Number) })])
+  })
+
   it('that fails inside is answered with nothing but an apology, and noted in the log under its id', async () => {
     await ism.sql.query('alter table user_relationship rename to elsewhere')
     const answer = await alice.get('/api/users/friends')
