@@ -79,6 +79,19 @@ test('whoever was deleted while their stream was being opened is looked up', asy
   expect([late.closed, other.closed]).toEqual([true, false])
 })
 
+test.each([0, 1, 2])('where a person’s stream %i of three is over, the others end with the person', async (over) => {
+  const all = [admit(ALICE), admit(ALICE), admit(ALICE)]
+  all[over]?.destroy()
+  expect(all.map(({ closed }) => closed)).toEqual([0, 1, 2].map((n) => n === over))
+  deleted.add(ALICE)
+  streams.personChanged(ALICE)
+  await eventually(() => expect(all.map(({ closed }) => closed)).toEqual([true, true, true]))
+  lookUps = []
+  streams.anythingChanged()
+  await settled()
+  expect(lookUps).toEqual([])
+})
+
 test('what changes while it is looked up is looked up again', async () => {
   const stream = admit(ALICE)
   streams.personChanged(ALICE)
