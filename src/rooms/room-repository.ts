@@ -14,13 +14,13 @@ const utc = (time: string) => `(${time} at time zone 'UTC')::text`
  */
 const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
     case r.room_type when 'Single' then o.display_name else r.room_name end as "roomName",
-    r.room_image_url as image, o.profile_picture as "otherPicture", ${utc('r.created_at')} as "createdAt",
+    case r.room_type when 'Single' then o.profile_picture else r.room_image_url end as image,
+    ${utc('r.created_at')} as "createdAt",
     ${utc('coalesce(h.latest_message, r.created_at)')} as "latestMessage", h.preview,
     greatest(0, h.room_seq - coalesce(m.room_seq, 0)) as "unreadCount",
     m.read_at is null or h.room_seq > coalesce(m.room_seq, 0)
       or (m.room_seq is null and coalesce(h.latest_message > m.read_at, false)) as unread,
-    coalesce(p.muted_until > clock_timestamp(), false) as muted,
-    case when p.muted_until > clock_timestamp() and isfinite(p.muted_until) then ${utc('p.muted_until')} end as "mutedUntil"
+    case when p.muted_until > clock_timestamp() then ${utc('p.muted_until')} end as "mutedUntil"
   from chat_room_participant p
   join chat_room r on r.id = p.room_id
   left join lateral (

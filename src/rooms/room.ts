@@ -36,12 +36,12 @@ export type RoomMember = {
 export type RoomWithUsers = Room & { users: RoomMember[] }
 
 /** A room's row as read for one member; times as `wireTime` takes them. */
-export type RoomRow = Omit<Room, 'roomImageUrl' | 'latestMessagePreviewText'> & {
-  /** The room's own image, as stored. */
+export type RoomRow = Omit<Room, 'roomImageUrl' | 'latestMessagePreviewText' | 'muted'> & {
+  /** The room's own image, as stored; in a Single room the other person's picture. */
   image: string | null
-  /** In a Single room the other person's picture. */
-  otherPicture: string | null
   preview: string | null
+  /** null: not muted; `infinity`: until undone. */
+  mutedUntil: string | null
 }
 
 /** Field by field: rest and spread take several times as long, and leave objects that are slow to stringify. */
@@ -56,14 +56,13 @@ export function toRoom(row: RoomRow, urls: ObjectUrls): Room {
     unread: row.unread,
     unreadCount: row.unreadCount,
     latestMessagePreviewText: parsePreview(row.preview),
-    muted: row.muted,
-    mutedUntil: row.mutedUntil === null ? null : wireTime(row.mutedUntil),
+    muted: row.mutedUntil !== null,
+    mutedUntil: row.mutedUntil === null || row.mutedUntil === 'infinity' ? null : wireTime(row.mutedUntil),
   }
 }
 
-function imageUrl({ roomType, image, otherPicture }: RoomRow, urls: ObjectUrls): string | null {
-  if (roomType === 'Single') return otherPicture
-  return image === null ? null : urls.url(urls.keyOf(image))
+function imageUrl({ roomType, image }: RoomRow, urls: ObjectUrls): string | null {
+  return roomType === 'Single' || image === null ? image : urls.url(urls.keyOf(image))
 }
 
 /** A room that was made a moment ago: nobody has read or sent anything. */
