@@ -24,12 +24,15 @@ export function shorten(text: string): string {
   return text
 }
 
-/** A stored preview; a room without one, or with one that cannot be read, looks new. */
-export function parsePreview(stored: string | null): Preview {
-  if (!stored) return NEW_ROOM_PREVIEW
+/** A stored preview as JSON; a room without one, or with one that cannot be read, looks new. */
+export function previewJson(stored: string | null): string {
+  if (!stored) return NEW_ROOM_JSON
   try {
-    return JSON.parse(stored) as Preview
+    JSON.parse(stored)
+    return stored
   } catch {
-    return NEW_ROOM_PREVIEW
+    return NEW_ROOM_JSON
   }
 }
+
+const NEW_ROOM_JSON = JSON.stringify(NEW_ROOM_PREVIEW)

@@ -23,9 +23,9 @@ export type RoomServices = {
 export function roomHandlers(services: RoomServices, limits: RateLimits) {
   const { rooms, creation, membership, readStates, images } = services
   return {
-    list: async (ctx) => respondJson(ctx, JSON.stringify(await rooms.list(ctx.state.user))),
-    get: async (ctx) => respondJson(ctx, JSON.stringify(await rooms.get(ctx.state.user, roomIdOf(ctx)))),
-    detailed: async (ctx) => respondJson(ctx, JSON.stringify(await rooms.getWithUsers(ctx.state.user, roomIdOf(ctx)))),
+    list: async (ctx) => respondJson(ctx, await rooms.list(ctx.state.user)),
+    get: async (ctx) => respondJson(ctx, await rooms.get(ctx.state.user, roomIdOf(ctx))),
+    detailed: async (ctx) => respondJson(ctx, await rooms.getWithUsers(ctx.state.user, roomIdOf(ctx))),
     users: async (ctx) => respondJson(ctx, JSON.stringify(await rooms.members(ctx.state.user, roomIdOf(ctx)))),
     search: async (ctx) => {
       const otherId = requireUuid(ctx.query['withUser'], 'withUser')

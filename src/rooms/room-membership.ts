@@ -8,7 +8,7 @@ import { findBlocked, type Pair } from '../relationships/relationship-repository
 import { forbidden, invalid, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
 import { findUser } from '../users/user-repository.ts'
-import { type RoomMember, toRoom } from './room.ts'
+import { type RoomMember, roomJson } from './room.ts'
 import { findAccess, findHead, findMember, findPrivateRooms, findRoom, listJoined } from './room-repository.ts'
 import { requireMember } from './room-service.ts'
 import { addGarbage, deleteRoom, joinRoom, leaveRoom, openMemberships } from './room-writes.ts'
@@ -75,7 +75,7 @@ export class RoomMembership {
       roomId,
       recipients: [guestId],
       makerId: hostId,
-      body: JSON.stringify({ room: toRoom(row, this.#urls) }),
+      body: `{"room":${roomJson(row, this.#urls)}}`,
     })
     await openMemberships(transaction, roomId, [guestId], seq)
   }

@@ -16,7 +16,8 @@ const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
     case r.room_type when 'Single' then o.display_name else r.room_name end as "roomName",
     case r.room_type when 'Single' then o.profile_picture else r.room_image_url end as image,
     ${utc('r.created_at')} as "createdAt",
-    ${utc('coalesce(h.latest_message, r.created_at)')} as "latestMessage", h.preview,
+    ${utc('coalesce(h.latest_message, r.created_at)')} as "latestMessage",
+    e.preview as "logPreview", case when e.preview is null then r.latest_message_preview_text end as "storedPreview",
     greatest(0, h.room_seq - coalesce(m.room_seq, 0)) as "unreadCount",
     m.read_at is null or h.room_seq > coalesce(m.room_seq, 0)
       or (m.room_seq is null and coalesce(h.latest_message > m.read_at, false)) as unread,
@@ -32,8 +33,7 @@ const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
       and not e.is_own and (e.room_seq > coalesce(p.last_read_room_seq, 0) or p.last_message_read_at is null)
     order by s.seq desc limit 1) s on true
   cross join lateral (select coalesce(e.room_seq, r.room_seq) as room_seq,
-    coalesce(e.created_at, r.latest_message) as latest_message,
-    coalesce(e.preview, r.latest_message_preview_text) as preview) h
+    coalesce(e.created_at, r.latest_message) as latest_message) h
   cross join lateral (select
     greatest(p.last_read_room_seq, case when e.is_own then e.room_seq else s.room_seq end) as room_seq,
     greatest(p.last_message_read_at, case when e.is_own then e.created_at else s.created_at end) as read_at) m

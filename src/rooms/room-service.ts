@@ -4,7 +4,7 @@ import type { ObjectUrls } from '../objects/object-urls.ts'
 import { pairOf } from '../relationships/relationship-repository.ts'
 import { invalid, notFound } from '../shared/app-error.ts'
 import type { CurrentUser } from '../users/user.ts'
-import { type Room, type RoomMember, type RoomWithUsers, toRoom } from './room.ts'
+import { type RoomMember, roomJson, roomsJson } from './room.ts'
 import { membersOnly } from './room-access.ts'
 import { findAccess, findPrivateRooms, findRoom, listMembers, listRooms, type RoomAccess } from './room-repository.ts'
 import { mute, unmute } from './room-writes.ts'
@@ -17,6 +17,7 @@ export async function requireMember(db: Queryable, roomId: string, user: Current
   return membersOnly(await findAccess(db, roomId, user.id))
 }
 
+/** Rooms are JSON here. */
 export class RoomService {
   readonly #db: Queryable
   readonly #urls: ObjectUrls
@@ -26,21 +27,21 @@ export class RoomService {
     this.#urls = urls
   }
 
-  async list(user: CurrentUser): Promise<Room[]> {
-    return (await listRooms(this.#db, user.id)).map((row) => toRoom(row, this.#urls))
+  async list(user: CurrentUser): Promise<string> {
+    return roomsJson(await listRooms(this.#db, user.id), this.#urls)
   }
 
   /** @throws AppError CONTENT_NOT_FOUND no such room, or not a member: to others it does not exist */
-  async get(user: CurrentUser, roomId: string): Promise<Room> {
+  async get(user: CurrentUser, roomId: string): Promise<string> {
     const row = await findRoom(this.#db, user.id, roomId)
     if (!row) throw notFound('Room not found.')
-    return toRoom(row, this.#urls)
+    return roomJson(row, this.#urls)
   }
 
   /** @throws as `get` */
-  async getWithUsers(user: CurrentUser, roomId: string): Promise<RoomWithUsers> {
+  async getWithUsers(user: CurrentUser, roomId: string): Promise<string> {
     const [room, users] = await Promise.all([this.get(user, roomId), listMembers(this.#db, roomId)])
-    return { ...room, users }
+    return `${room.slice(0, -1)},"users":${JSON.stringify(users)}}`
   }
 
   /** @throws as `requireMember` */

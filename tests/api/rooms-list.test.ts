@@ -112,3 +112,21 @@ test('times are those of the messages, in UTC and cut to milliseconds, and of wh
     })
   }
 })
+
+test('what JSON escapes is escaped in names, pictures and previews, and a stored preview that is cut off looks new', async () => {
+  const [zoe] = await ism.people('Zoë "😀" \\')
+  await ism.sql.query('update app_user set profile_picture = $2 where id = $1', [zoe.id, 'https://pictures/"zoe"'])
+  const single = await zoe.createRoom([alice])
+  await zoe.send(single, '"\n\u2028😀\\')
+  expect((await alice.get('/api/rooms')).body[0]).toMatchObject({
+    roomName: zoe.name,
+    roomImageUrl: 'https://pictures/"zoe"',
+    latestMessagePreviewText: text(zoe, '"\n\u2028😀\\'),
+  })
+
+  const cutOff = await zoe.createRoom([bob], '"')
+  await ism.sql.query('update chat_room set latest_message_preview_text = $2 where id = $1', [cutOff, '{"type":"Te'])
+  const { body } = await zoe.get('/api/rooms')
+  expect(body.map(({ id }: Answer['body']) => id)).toEqual([cutOff, single])
+  expect(body[0]).toMatchObject({ roomName: '"', latestMessagePreviewText: { type: 'New' } })
+})
