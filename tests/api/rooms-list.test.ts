@@ -130,3 +130,18 @@ test('what JSON escapes is escaped in names, pictures and previews, and a stored
   expect(body.map(({ id }: Answer['body']) => id)).toEqual([cutOff, single])
   expect(body[0]).toMatchObject({ roomName: '"', latestMessagePreviewText: { type: 'New' } })
 })
+
+test('a long list is whole', async () => {
+  const [dora] = await ism.people('dora')
+  const name = '"😀"'.repeat(60)
+  await ism.sql.query(
+    `with room as (
+      insert into chat_room (id, created_at, room_type, room_name)
+      select gen_random_uuid(), now(), 'Group', $2 from generate_series(1, 200) returning id)
+    insert into chat_room_participant (room_id, user_id, joined_at, participant_state)
+    select room.id, $1, now(), 'Joined' from room`,
+    [dora.id, name],
+  )
+  const { body } = await dora.get('/api/rooms')
+  expect(body.map(({ roomName }: Answer['body']) => roomName)).toEqual(Array(200).fill(name))
+})
