@@ -6,11 +6,11 @@ export function limited(db: Queryable, most: number): Queryable {
   const waiting: (() => void)[] = []
   let running = 0
   return {
-    async query(name, text, values) {
+    async query(name, text, values, rowMode) {
       if (running < most) running++
       else await new Promise<void>((resolve) => waiting.push(resolve))
       try {
-        return await db.query(name, text, values)
+        return await db.query(name, text, values, rowMode)
       } finally {
         // Whoever waits takes the place over, so that nobody else can come in between.
         const next = waiting.shift()

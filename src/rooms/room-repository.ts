@@ -12,6 +12,7 @@ const utc = (time: string) => `${time} at time zone interval '0'`
  * member_read(). Where the head is that message, or is read already, no other one (s) is looked for: by its "offset 0"
  * PostgreSQL asks that once, and not in each of the log's partitions.
  * Rooms of ISM 0.7.9 count nothing: until the first read or send there, old times decide what is unread.
+ * Its columns are those of RoomRow, in their order.
  */
 const ROOM_OF_MEMBER = `select r.id, r.room_type as "roomType",
     case r.room_type when 'Single' then o.display_name else r.room_name end as "roomName",
@@ -49,12 +50,13 @@ export function listRooms(db: Queryable, userId: string): Promise<RoomRow[]> {
     'rooms.list',
     `${ROOM_OF_MEMBER} order by coalesce(h.latest_message, r.created_at) desc, r.id`,
     [userId],
+    'array',
   )
 }
 
 /** `undefined` also where `userId` is not in it. */
 export async function findRoom(db: Queryable, userId: string, roomId: string): Promise<RoomRow | undefined> {
-  const [room] = await db.query<RoomRow>('rooms.find', `${ROOM_OF_MEMBER} and r.id = $2`, [userId, roomId])
+  const [room] = await db.query<RoomRow>('rooms.find', `${ROOM_OF_MEMBER} and r.id = $2`, [userId, roomId], 'array')
   return room
 }
 

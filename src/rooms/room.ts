@@ -33,23 +33,31 @@ export type RoomMember = {
   membershipStatus: MembershipStatus
 }
 
-/** A room's row as read for one member; times as `wireTime` takes them. */
-export type RoomRow = Omit<Room, 'roomImageUrl' | 'latestMessagePreviewText' | 'muted'> & {
-  /** The room's own image, as stored; in a Single room the other person's picture. */
-  image: string | null
+/** A room's columns as read for one member; times as `wireTime` takes them. */
+export type RoomRow = [
+  id: string,
+  roomType: RoomType,
+  roomName: string | null,
+  /** The room's own, as stored; in a Single room the other person's picture. */
+  image: string | null,
+  createdAt: string,
+  latestMessage: string,
   /** JSON, of the newest message in the log. */
-  logPreview: string | null
+  logPreview: string | null,
   /** Where the log has none: it may be from ISM 0.7.9, and be cut off. */
-  storedPreview: string | null
+  storedPreview: string | null,
+  unreadCount: number,
+  unread: boolean,
   /** null: not muted; `infinity`: until undone. */
-  mutedUntil: string | null
-}
+  mutedUntil: string | null,
+]
 
 /** Field by field, the log's preview as it is: to make an object and parse the preview for it takes several times as long. */
 export function roomJson(row: RoomRow, urls: ObjectUrls): string {
-  const preview = row.logPreview ?? previewJson(row.storedPreview)
-  const mutedUntil = row.mutedUntil === null || row.mutedUntil === 'infinity' ? 'null' : `"${wireTime(row.mutedUntil)}"`
-  return `{"id":"${row.id}","roomType":"${row.roomType}","roomImageUrl":${textJson(imageUrl(row, urls))},"roomName":${textJson(row.roomName)},"createdAt":"${wireTime(row.createdAt)}","latestMessage":"${wireTime(row.latestMessage)}","unread":${row.unread},"unreadCount":${row.unreadCount},"latestMessagePreviewText":${preview},"muted":${row.mutedUntil !== null},"mutedUntil":${mutedUntil}}`
+  const [id, type, name, image, createdAt, latestMessage, logPreview, storedPreview, unreadCount, unread, muted] = row
+  const imageUrl = type === 'Single' || image === null ? image : urls.url(urls.keyOf(image))
+  const mutedUntil = muted === null || muted === 'infinity' ? 'null' : `"${wireTime(muted)}"`
+  return `{"id":"${id}","roomType":"${type}","roomImageUrl":${textJson(imageUrl)},"roomName":${textJson(name)},"createdAt":"${wireTime(createdAt)}","latestMessage":"${wireTime(latestMessage)}","unread":${unread},"unreadCount":${unreadCount},"latestMessagePreviewText":${logPreview ?? previewJson(storedPreview)},"muted":${muted !== null},"mutedUntil":${mutedUntil}}`
 }
 
 /** By appending: `join` takes three times as long. */
@@ -60,10 +68,6 @@ export function roomsJson(rows: readonly RoomRow[], urls: ObjectUrls): string {
 }
 
 const textJson = (text: string | null) => (text === null ? 'null' : JSON.stringify(text))
-
-function imageUrl({ roomType, image }: RoomRow, urls: ObjectUrls): string | null {
-  return roomType === 'Single' || image === null ? image : urls.url(urls.keyOf(image))
-}
 
 /** A room that was made a moment ago: nobody has read or sent anything. */
 export function newRoom(room: Pick<Room, 'id' | 'roomType' | 'roomName' | 'roomImageUrl'> & { createdAt: Date }): Room {
