@@ -9,7 +9,7 @@ import { invalid } from '../shared/app-error.ts'
 import { responseOf, type State } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
-import { readFirstRequestsByTurns } from './first-requests.ts'
+import { serveByTurns } from './first-requests.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
 import { Response } from './response.ts'
 
@@ -76,18 +76,15 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
       return super.writeHead(status, ...(more as []))
     }
   }
-  const server = createServer(
-    {
-      keepAliveTimeout: 65_000,
-      headersTimeout: 20_000,
-      requestTimeout: 60_000,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      requireHostHeader: false,
-      ServerResponse: EndingResponse,
-    },
-    koa.callback(),
-  )
-  const closeSilent = readFirstRequestsByTurns(server)
+  const server = createServer({
+    keepAliveTimeout: 65_000,
+    headersTimeout: 20_000,
+    requestTimeout: 60_000,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: false,
+    ServerResponse: EndingResponse,
+  })
+  const closeSilent = serveByTurns(server, koa.callback())
   // None is known but 100-continue; it may be passed over (RFC 9110, section 10.1.1).
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', refuseBroken)
