@@ -1,7 +1,6 @@
 /**
- * A connection as what node:net itself writes to and reads from, without its sockets: of what Node does for a frame a third
- * is theirs, of what a stream takes in memory a kilobyte. It is no public part of Node, and the same in 20 to 26; another
- * Node, or one that gives no access to it, has src/streams/socket-connection.ts.
+ * A connection by what node:net itself writes to and reads from, without its sockets: docs/decisions/0010. It is no public part
+ * of Node, and the same in 20 to 26; another Node has src/streams/socket-connection.ts.
  */
 import { constants } from 'node:os'
 import type { Connection } from './connection.ts'
