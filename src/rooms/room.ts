@@ -57,7 +57,12 @@ export function roomJson(row: RoomRow, urls: ObjectUrls): string {
   const [id, type, name, image, createdAt, latestMessage, logPreview, storedPreview, unreadCount, unread, muted] = row
   const imageUrl = type === 'Single' || image === null ? image : urls.url(urls.keyOf(image))
   const mutedUntil = muted === null || muted === 'infinity' ? 'null' : `"${wireTime(muted)}"`
-  return `{"id":"${id}","roomType":"${type}","roomImageUrl":${textJson(imageUrl)},"roomName":${textJson(name)},"createdAt":"${wireTime(createdAt)}","latestMessage":"${wireTime(latestMessage)}","unread":${unread},"unreadCount":${unreadCount},"latestMessagePreviewText":${logPreview ?? previewJson(storedPreview)},"muted":${muted !== null},"mutedUntil":${mutedUntil}}`
+  return (
+    `{"id":"${id}","roomType":"${type}","roomImageUrl":${textJson(imageUrl)},"roomName":${textJson(name)},` +
+    `"createdAt":"${wireTime(createdAt)}","latestMessage":"${wireTime(latestMessage)}","unread":${unread},` +
+    `"unreadCount":${unreadCount},"latestMessagePreviewText":${logPreview ?? previewJson(storedPreview)},` +
+    `"muted":${muted !== null},"mutedUntil":${mutedUntil}}`
+  )
 }
 
 /** By appending: `join` takes three times as long. */
