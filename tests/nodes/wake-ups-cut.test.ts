@@ -37,10 +37,11 @@ afterAll(async () => {
   await service.close()
 })
 
+/** Connections that have just come back, and are cut when they say LISTEN, have said nothing yet. */
 async function listeners(): Promise<number> {
   const { rows } = await service.sql.query(
     `select count(*)::int from pg_stat_activity
-    where application_name = 'ism listener' and datname = current_database() and state = 'idle'`,
+    where application_name = 'ism listener' and datname = current_database() and state = 'idle' and query <> ''`,
   )
   return rows[0].count
 }
