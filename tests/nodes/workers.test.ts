@@ -66,7 +66,8 @@ test('they listen on one free port, say so once, and share out the streams', { t
     )
     const counts = rows.map(({ people }) => people)
     if (counts.reduce((sum, count) => sum + count, 0) < 60) return false
-    expect(Math.min(...counts)).toBeGreaterThan(10)
+    // The next goes to whoever has taken the last: one that a busy machine holds up has fewer than its third.
+    expect(Math.min(...counts)).toBeGreaterThan(5)
     return true
   })
   const requests = linesOf(primary).filter(({ msg, path }) => msg === 'request' && path === '/api/rooms')
