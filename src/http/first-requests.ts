@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { Fifo } from '../shared/fifo.ts'
 
 /** Connections that a turn begins to read from: a request that is here already costs some 20 µs to read. */
 const READ_A_TURN = 64
@@ -25,8 +26,8 @@ export function serveByTurns(server: Server, listener: RequestListener): () => v
 class FirstRequests {
   readonly #listener: RequestListener
   /** Nothing is read from them. */
-  readonly #unread = new Line<Socket>()
-  readonly #asked = new Line<[IncomingMessage, ServerResponse]>()
+  readonly #unread = new Fifo<Socket>()
+  readonly #asked = new Fifo<[IncomingMessage, ServerResponse]>()
   /** They are read from, and nothing that they ask was begun. */
   readonly #young = new Set<Socket>()
   #isScheduled = false
@@ -90,29 +91,5 @@ class FirstRequests {
     this.#young.add(socket)
     socket.once('close', () => this.#young.delete(socket))
     socket.resume()
-  }
-}
-
-/** First come, first served. */
-class Line<Item> {
-  #items: Item[] = []
-  #taken = 0
-
-  get isEmpty(): boolean {
-    return this.#taken === this.#items.length
-  }
-
-  add(item: Item): void {
-    this.#items.push(item)
-  }
-
-  /** It must not be empty. */
-  take(): Item {
-    const item = this.#items[this.#taken++] as Item
-    if (this.isEmpty) {
-      this.#items = []
-      this.#taken = 0
-    }
-    return item
   }
 }

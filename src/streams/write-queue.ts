@@ -2,6 +2,7 @@
  * Streams that have something to send, served a slice in each turn of the event loop, so that a large room delays
  * nobody. Who gets an event was decided before: a stream's place in the queue changes only when its bytes leave.
  */
+import { Fifo } from '../shared/fifo.ts'
 import { forgetBatches } from './batch.ts'
 
 export type Writer = { flush(): void }
@@ -11,40 +12,20 @@ const SLICE_MS = 1
 /** The clock is looked at after so many. */
 const STEP = 16
 
-/** First come, first served. One stream may wait in it more than once: the first time takes all. */
-class Lane {
-  #serving: Writer[] = []
-  #served = 0
-  #arriving: Writer[] = []
+/** One stream may wait in it more than once: the first time takes all. */
+type Lane = Fifo<Writer>
 
-  get isEmpty(): boolean {
-    return this.#served === this.#serving.length && this.#arriving.length === 0
-  }
-
-  add(writer: Writer): void {
-    this.#arriving.push(writer)
-  }
-
-  serve(): void {
-    const until = performance.now() + SLICE_MS
-    while (!this.isEmpty) {
-      if (this.#served === this.#serving.length) {
-        this.#serving = this.#arriving
-        this.#arriving = []
-        this.#served = 0
-      }
-      const end = Math.min(this.#served + STEP, this.#serving.length)
-      while (this.#served < end) this.#serving[this.#served++]?.flush()
-      if (performance.now() >= until) return
-    }
-    this.#serving = []
-    this.#served = 0
+function serve(lane: Lane): void {
+  const until = performance.now() + SLICE_MS
+  while (!lane.isEmpty) {
+    for (let n = 0; n < STEP && !lane.isEmpty; n++) lane.take().flush()
+    if (performance.now() >= until) return
   }
 }
 
 class WriteQueue {
-  readonly #quick = new Lane()
-  readonly #bulk = new Lane()
+  readonly #quick: Lane = new Fifo()
+  readonly #bulk: Lane = new Fifo()
   #isScheduled = false
 
   /** @param isBulk among many others: it lets streams with less company go first */
@@ -67,8 +48,8 @@ class WriteQueue {
 
   readonly #turn = (): void => {
     this.#isScheduled = false
-    this.#quick.serve()
-    this.#bulk.serve()
+    serve(this.#quick)
+    serve(this.#bulk)
     if (this.#quick.isEmpty && this.#bulk.isEmpty) forgetBatches()
     else this.#schedule()
   }
