@@ -4,19 +4,9 @@ import { type Memberships, type Stay, sees } from '../log/memberships.ts'
 import type { Tail } from '../log/tail.ts'
 import { unavailable } from '../shared/app-error.ts'
 import { EventFrames, KEEP_ALIVE, retryFrame } from './event-frames.ts'
+import { type Person, RoomPeople } from './room-people.ts'
 import type { Stream } from './stream.ts'
 import { writeQueue } from './write-queue.ts'
-
-/** Somebody with a stream on this node. */
-export type Person = {
-  readonly userId: string
-  /** True at every event up to the tail's position. */
-  memberships: Memberships
-  /** Live ones, oldest first; another list whenever one comes or goes. */
-  streams: readonly Stream[]
-  /** Streams that are being opened and hold on to this person. */
-  openings: number
-}
 
 export type HubOptions = {
   keepAliveSeconds: number
@@ -58,8 +48,7 @@ export class Hub {
   readonly #options: HubOptions
   readonly #observe: HubObserver
   readonly #people = new Map<string, Person>()
-  /** The people here who may be in a room, and at which seqs: as their memberships have it. */
-  readonly #rooms = new Map<string, Map<Person, Stay | undefined>>()
+  readonly #rooms = new RoomPeople()
   /** Streams that are not live yet, by person, oldest first. */
   readonly #opening = new Map<string, Set<Stream>>()
   /** Opening or live. */
@@ -104,17 +93,17 @@ export class Hub {
 
   /** That of somebody who is here. */
   stayIn(roomId: string): Stay | undefined {
-    return this.#rooms.get(roomId)?.values().next().value
+    return this.#rooms.stayIn(roomId)
   }
 
   /** The person's memberships, brought up to the tail's position by the caller in this same turn. */
   remember(userId: string, memberships: Memberships): Person {
     const known = this.#people.get(userId)
-    if (known) this.#forgetRooms(known)
+    if (known) this.#rooms.leaveAll(known)
     const person = known ?? { userId, memberships, streams: [], openings: 0 }
     person.memberships = memberships
     this.#people.set(userId, person)
-    for (const roomId of memberships.rooms.keys()) this.#enter(roomId, person)
+    this.#rooms.enterAll(person)
     return person
   }
 
@@ -162,7 +151,7 @@ export class Hub {
   release(person: Person): void {
     if (person.streams.length > 0 || person.openings > 0 || this.#people.get(person.userId) !== person) return
     this.#people.delete(person.userId)
-    this.#forgetRooms(person)
+    this.#rooms.leaveAll(person)
   }
 
   /** @returns what the tail has to wait for before the next event, so that it is followed in bounded time and memory */
@@ -191,9 +180,9 @@ export class Hub {
   #deliver(event: LogEvent): void {
     if (event.type === EventType.RoomDeleted) {
       // Whoever has left it keeps an interval in which there is nothing to see any more.
-      const people = this.#rooms.get(event.roomId ?? '')
+      const people = this.#rooms.of(event.roomId ?? '')
       for (const person of people?.keys() ?? []) person.memberships.apply(event)
-      if (event.roomId) this.#rooms.delete(event.roomId)
+      if (event.roomId) this.#rooms.forget(event.roomId)
       return
     }
     const recipients = event.recipients ?? []
@@ -211,7 +200,7 @@ export class Hub {
    * later, in order.
    */
   #deliverToRoom(events: [LogEvent, ...LogEvent[]]): void {
-    const people = this.#rooms.get(events[0].roomId ?? '')
+    const people = this.#rooms.of(events[0].roomId ?? '')
     if (!people) return
     const isBulk = people.size > BULK
     const [first, last] = [events[0].seq, events.at(-1)?.seq ?? events[0].seq]
@@ -230,8 +219,8 @@ export class Hub {
   #applyMembership(person: Person, event: LogEvent): void {
     if (!event.roomId) return
     person.memberships.apply(event)
-    if (event.type === EventType.NewRoom) this.#enter(event.roomId, person)
-    else if (event.type === EventType.LeaveRoom) this.#leave(event.roomId, person)
+    if (event.type === EventType.NewRoom) this.#rooms.enter(event.roomId, person)
+    else if (event.type === EventType.LeaveRoom) this.#rooms.leave(event.roomId, person)
   }
 
   #write(person: Person, frame: Buffer, isBulk: boolean, events = 1): void {
@@ -286,21 +275,5 @@ export class Hub {
     if (!opening?.delete(stream)) return false
     if (opening.size === 0) this.#opening.delete(stream.userId)
     return true
-  }
-
-  #enter(roomId: string, person: Person): void {
-    const people = this.#rooms.get(roomId) ?? new Map<Person, Stay | undefined>()
-    people.set(person, person.memberships.of(roomId))
-    this.#rooms.set(roomId, people)
-  }
-
-  #leave(roomId: string, person: Person): void {
-    const people = this.#rooms.get(roomId)
-    people?.delete(person)
-    if (people?.size === 0) this.#rooms.delete(roomId)
-  }
-
-  #forgetRooms(person: Person): void {
-    for (const roomId of person.memberships.rooms.keys()) this.#leave(roomId, person)
   }
 }
