@@ -14,14 +14,7 @@ export type Grant = {
   asOf: number
 }
 
-type Authorised = {
-  readonly stream: Stream
-  readonly expiresAt: number
-  readonly ticket: (TicketUse & { openedAt: number }) | undefined
-  /** Another stream of the same person. A list of one, as nearly everybody's is, would be as large as this. */
-  next: Authorised | undefined
-  due: number
-}
+type Authorised = Grant & { stream: Stream; openedAt: number; due: number }
 
 const WARN_MS = 60_000
 /** How late the end of a token may be noticed. */
@@ -44,8 +37,7 @@ export class AuthorisedStreams {
   readonly #leewayMs: number
   readonly #isNotified: () => boolean
   readonly #giveBack: (ticket: TicketUse) => Promise<void>
-  /** The newest stream of each person. */
-  readonly #people = new Map<string, Authorised>()
+  readonly #people = new Map<string, readonly Authorised[]>()
   /** By hash, the newest stream here of each ticket. */
   readonly #tickets = new Map<string, Authorised>()
   /** By hash, the newest stream of tickets on any node; it may be heard of before the older one is admitted here. */
@@ -74,20 +66,20 @@ export class AuthorisedStreams {
 
   /** From here until it is closed. */
   admit(stream: Stream, grant: Grant): void {
-    const { expiresAt, asOf } = grant
-    const ticket = grant.ticket && { ...grant.ticket, openedAt: performance.now() }
-    const each: Authorised = { stream, expiresAt, ticket, next: this.#people.get(stream.userId), due: 0 }
-    this.#people.set(stream.userId, each)
-    this.#schedule(each, expiresAt - WARN_MS)
+    // Field by field: a copy of another object has a hidden class of its own, which is larger than this is.
+    const { expiresAt, ticket, asOf } = grant
+    const each = { expiresAt, ticket, asOf, stream, openedAt: performance.now(), due: 0 }
+    this.#people.set(stream.userId, (this.#people.get(stream.userId) ?? []).concat(each))
+    this.#schedule(each, grant.expiresAt - WARN_MS)
     stream.onClose(this.#forget)
-    if (ticket) this.#supersede(each, ticket)
-    if (asOf !== this.#changes) this.#suspect([each])
+    if (grant.ticket) this.#supersede(each, grant.ticket)
+    if (grant.asOf !== this.#changes) this.#suspect([each])
   }
 
   /** Somebody changed this person's row. */
   personChanged(userId: string): void {
     this.#changes++
-    this.#suspect(this.#of(userId))
+    this.#suspect(this.#people.get(userId) ?? [])
   }
 
   /** Some node notified that a ticket has a newer stream: `HASH OPENING`. */
@@ -125,30 +117,26 @@ export class AuthorisedStreams {
   }
 
   readonly #forget = (stream: Stream): void => {
-    let before: Authorised | undefined
-    for (const each of this.#of(stream.userId)) {
-      if (each.stream === stream) {
-        this.#unlink(each, before)
-        this.#unschedule(each)
-        this.#suspects.delete(each)
-        if (each.ticket && this.#tickets.get(each.ticket.hash) === each) this.#release(each.ticket)
-        return
-      }
-      before = each
-    }
-  }
-
-  #unlink({ stream, next }: Authorised, before: Authorised | undefined): void {
-    if (before) before.next = next
-    else if (next) this.#people.set(stream.userId, next)
-    else this.#people.delete(stream.userId)
+    const { userId } = stream
+    const streams = this.#people.get(userId)
+    const each = streams?.find((other) => other.stream === stream)
+    if (!streams || !each) return
+    if (streams.length === 1) this.#people.delete(userId)
+    else
+      this.#people.set(
+        userId,
+        streams.filter((other) => other !== each),
+      )
+    this.#unschedule(each)
+    this.#suspects.delete(each)
+    if (each.ticket && this.#tickets.get(each.ticket.hash) === each) this.#release(each, each.ticket)
   }
 
   /** In time for a client that has had nothing yet and tries again. */
-  #release(ticket: TicketUse & { openedAt: number }): void {
+  #release({ openedAt }: Authorised, ticket: TicketUse): void {
     this.#tickets.delete(ticket.hash)
     if (ticket.opening < (this.#used.get(ticket.hash) ?? 0)) return
-    if (performance.now() - ticket.openedAt < OPEN_SECONDS * 1_000) void this.#giveBack(ticket)
+    if (performance.now() - openedAt < OPEN_SECONDS * 1_000) void this.#giveBack(ticket)
   }
 
   #schedule(each: Authorised, time: number): void {
@@ -188,12 +176,8 @@ export class AuthorisedStreams {
     this.#suspect(this.#isNotified() ? [] : this.#all())
   }
 
-  *#of(userId: string): Iterable<Authorised> {
-    for (let each = this.#people.get(userId); each; each = each.next) yield each
-  }
-
   #all(): Authorised[] {
-    return [...this.#people.keys()].flatMap((userId) => [...this.#of(userId)])
+    return [...this.#people.values()].flat()
   }
 
   #suspect(streams: Iterable<Authorised>): void {
@@ -213,7 +197,8 @@ export class AuthorisedStreams {
         for (const place of await findRevoked(this.#db, authorisations))
           for (const { stream } of slice[place] ?? []) stream.destroy()
       } catch {
-        for (const each of slice.flat()) if ([...this.#of(each.stream.userId)].includes(each)) this.#suspects.add(each)
+        for (const each of slice.flat())
+          if (this.#people.get(each.stream.userId)?.includes(each)) this.#suspects.add(each)
         return
       }
       // A node's streams are many slices: others come in between.
