@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { EventStream } from '../support/event-stream.ts'
 import { eventually } from '../support/eventually.ts'
 import { Ledger } from '../support/ledger.ts'
 import { type LogLine, reservedPort, Service } from '../support/node.ts'
@@ -59,15 +60,16 @@ test('they listen on one free port, say so once, and share out the streams', { t
   ])
   expect(await workersOf(primary)).toHaveLength(3)
   const people = await peopleAt(url, 60)
-  const streams = await Promise.all(people.map((person) => person.stream()))
+  // One after the other: the next goes to whoever has taken the last, and a busy machine may hold one of them up.
+  const streams: EventStream[] = []
+  for (const person of people) streams.push(await person.stream())
   await eventually('everybody is known to be there', async () => {
     const { rows } = await service.sql.query(
       'select count(p.user_id)::int as people from node n left join presence p on p.node_id = n.id group by n.id',
     )
     const counts = rows.map(({ people }) => people)
     if (counts.reduce((sum, count) => sum + count, 0) < 60) return false
-    // The next goes to whoever has taken the last: one that a busy machine holds up has fewer than its third.
-    expect(Math.min(...counts)).toBeGreaterThan(5)
+    expect(Math.min(...counts)).toBeGreaterThan(10)
     return true
   })
   const requests = linesOf(primary).filter(({ msg, path }) => msg === 'request' && path === '/api/rooms')
