@@ -6,7 +6,7 @@ import type { Grant } from '../streams/authorised-streams.ts'
 import type { CurrentUser } from '../users/user.ts'
 import type { Response } from './response.ts'
 
-/** It counts as finished when this is called. */
+/** A request that is still being answered; once that is over, it is to be told so. */
 export type OpenRequest = { finish(): void }
 
 export type State = DefaultState & {

@@ -22,12 +22,8 @@ export class Response<Request extends IncomingMessage = IncomingMessage> extends
     this.#common.push(name, value)
   }
 
-  /** What is set as usual, as pictures do, goes before its namesake of every answer. */
   override writeHead(status: number, ...more: unknown[]): this {
-    for (let at = 0; at < this.#common.length; at += 2) {
-      const [name = '', value = ''] = [this.#common[at], this.#common[at + 1]]
-      if (!this.hasHeader(name)) this.setHeader(name, value)
-    }
+    for (const [name, value] of this.#commonUnset()) this.setHeader(name, value)
     return super.writeHead(status, ...(more as []))
   }
 
@@ -46,13 +42,17 @@ export class Response<Request extends IncomingMessage = IncomingMessage> extends
    */
   headOf(own: Record<string, string>): Buffer {
     this.statusCode = 200
-    const headers = this.getHeaderNames().map((name) => [name, this.getHeader(name)])
-    for (let at = 0; at < this.#common.length; at += 2) {
-      const [name = '', value] = [this.#common[at], this.#common[at + 1]]
-      if (!this.hasHeader(name)) headers.push([name, value])
-    }
-    headers.push(...Object.entries(own), ['Date', new Date().toUTCString()])
+    const set = this.getHeaderNames().map((name) => [name, this.getHeader(name)])
+    const headers = [...set, ...this.#commonUnset(), ...Object.entries(own), ['Date', new Date().toUTCString()]]
     const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`)
     return Buffer.from(`HTTP/1.1 200 OK\r\n${lines.join('')}\r\n`, 'latin1')
+  }
+
+  /** Of the headers of every answer those that this one has not set as usual: that goes before. */
+  *#commonUnset(): Generator<[name: string, value: string]> {
+    for (let at = 0; at < this.#common.length; at += 2) {
+      const [name = '', value = ''] = [this.#common[at], this.#common[at + 1]]
+      if (!this.hasHeader(name)) yield [name, value]
+    }
   }
 }

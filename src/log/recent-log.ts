@@ -40,12 +40,7 @@ export class RecentLog {
 
   /** The events after `seq`, at most `limit`; `seq` must not be below `floor`. */
   after(seq: number, limit: number): LogEvent[] {
-    const events: LogEvent[] = []
-    for (let at = placeAfter(this.#entries, seq); at < this.#entries.length && events.length < limit; at++) {
-      const event = this.#entries[at]?.event
-      if (event) events.push(event)
-    }
-    return events
+    return eventsOf(this.#entries, seq, Number.POSITIVE_INFINITY, limit)
   }
 
   /** Where `count` places after `seq` end; without so many there is no end. */
@@ -58,18 +53,12 @@ export class RecentLog {
    * least those that name their recipients. Costs what these are, not what the log has.
    */
   among(rooms: { size: number; keys(): Iterable<string> }, after: number, upTo: number): LogEvent[] {
-    const [from, to] = [placeAfter(this.#entries, after), placeAfter(this.#entries, upTo)]
-    if (to - from <= rooms.size) return eventsOf(this.#entries, from, to)
-    const events = eventsOf(this.#addressed, placeAfter(this.#addressed, after), placeAfter(this.#addressed, upTo))
-    for (const roomId of rooms.keys()) {
-      const entries = this.#rooms.get(roomId)
-      if (!entries) continue
-      const end = placeAfter(entries, upTo)
-      for (let at = placeAfter(entries, after); at < end; at++) {
-        const event = entries[at]?.event
-        if (event?.recipients === null) events.push(event)
-      }
-    }
+    const places = placeAfter(this.#entries, upTo) - placeAfter(this.#entries, after)
+    if (places <= rooms.size) return eventsOf(this.#entries, after, upTo)
+    const events = eventsOf(this.#addressed, after, upTo)
+    for (const roomId of rooms.keys())
+      for (const event of eventsOf(this.#rooms.get(roomId) ?? [], after, upTo))
+        if (event.recipients === null) events.push(event)
     return events.sort((a, b) => a.seq - b.seq)
   }
 
@@ -134,10 +123,17 @@ function placeAfter(entries: readonly Entry[], seq: number): number {
   return low
 }
 
-function eventsOf(entries: readonly Entry[], from: number, to: number): LogEvent[] {
+/** Those after `after`, up to `upTo`, that were not erased. */
+function eventsOf(
+  entries: readonly Entry[],
+  after: number,
+  upTo: number,
+  limit = Number.POSITIVE_INFINITY,
+): LogEvent[] {
   const events: LogEvent[] = []
-  for (let at = from; at < to; at++) {
-    const event = entries[at]?.event
+  for (let at = placeAfter(entries, after); at < entries.length && events.length < limit; at++) {
+    const { seq, event } = entries[at] as Entry
+    if (seq > upTo) break
     if (event) events.push(event)
   }
   return events

@@ -1,5 +1,4 @@
 /** Sends, appended in batches: while one batch commits, the sends that arrive gather into the next. */
-
 import { createBatches } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
 import { conflict, forbidden, notFound, unavailable } from '../shared/app-error.ts'

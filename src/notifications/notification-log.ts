@@ -1,5 +1,4 @@
 /** Puts notifications into the log, as SystemMessage events; those that arrive together in one call. */
-
 import { createBatches } from '../infra/batches.ts'
 import type { Queryable } from '../infra/postgres.ts'
 import { conflict, unavailable } from '../shared/app-error.ts'

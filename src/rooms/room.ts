@@ -54,14 +54,15 @@ export type RoomRow = [
 
 /** Field by field, the log's preview as it is: to make an object and parse the preview for it takes several times as long. */
 export function roomJson(row: RoomRow, urls: ObjectUrls): string {
-  const [id, type, name, image, createdAt, latestMessage, logPreview, storedPreview, unreadCount, unread, muted] = row
+  const [id, type, name, image, createdAt, latestMessage, logPreview, storedPreview, unreadCount, unread, mutedUntil] =
+    row
   const imageUrl = type === 'Single' || image === null ? image : urls.url(urls.keyOf(image))
-  const mutedUntil = muted === null || muted === 'infinity' ? 'null' : `"${wireTime(muted)}"`
+  const hasEnd = mutedUntil !== null && mutedUntil !== 'infinity'
   return (
     `{"id":"${id}","roomType":"${type}","roomImageUrl":${textJson(imageUrl)},"roomName":${textJson(name)},` +
     `"createdAt":"${wireTime(createdAt)}","latestMessage":"${wireTime(latestMessage)}","unread":${unread},` +
     `"unreadCount":${unreadCount},"latestMessagePreviewText":${logPreview ?? previewJson(storedPreview)},` +
-    `"muted":${muted !== null},"mutedUntil":${mutedUntil}}`
+    `"muted":${mutedUntil !== null},"mutedUntil":${hasEnd ? `"${wireTime(mutedUntil)}"` : 'null'}}`
   )
 }
 
