@@ -84,7 +84,10 @@ export async function startLog(
       authorised.anythingChanged()
       wake()
     },
-    failed: observe.listenerFailed,
+    failed: (error) => {
+      observe.listenerFailed(error)
+      wake()
+    },
   })
   closing.push(() => postgresWakeUps.close())
   await tail.start()
@@ -92,7 +95,10 @@ export async function startLog(
   redisWakeUps = await openRedis(config.redis, tail.epoch, {
     woken: wake,
     connected: () => wake(),
-    failed: observe.redisFailed,
+    failed: (error) => {
+      observe.redisFailed(error)
+      wake()
+    },
   })
   closing.push(async () => redisWakeUps?.close())
   const committed = (seq: number) => {

@@ -42,7 +42,7 @@ export class Tail {
   /** Before its start it has no place to read from. */
   #stopped = true
 
-  /** `isWoken` tells whether wake-ups arrive at present. */
+  /** `isWoken` tells whether wake-ups arrive at present; when they cease, somebody calls `wake`. */
   constructor(db: Queryable, observe: TailObserver, options: { memoryBytes: number; isWoken: () => boolean }) {
     this.#db = db
     this.#observe = observe

@@ -12,5 +12,6 @@ export type WakeUpHandlers = {
   woken(seq: number): void
   /** Called at each connection: whatever was said while there was none is lost. */
   connected(): void
+  /** Called when they cease, and at each vain try: what is said from here on, or was a moment ago, is lost. */
   failed(error: Error): void
 }

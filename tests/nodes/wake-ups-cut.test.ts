@@ -15,6 +15,8 @@ import { createGroup, expectEverywhere, expectOk, ofType, pause } from './everyw
 
 const CUT_MS = Number(process.env['ISM_TEST_CUT_SECONDS'] ?? 6) * 1_000
 const LISTEN = 'listen "ism_log"'
+/** From its commit; a node that is woken looks only every two seconds. */
+const LATE_MS = 1_500
 /** A second is promised; a busy machine may be late by as much. */
 const ENDED_MS = 2_000
 
@@ -56,7 +58,7 @@ async function mend(): Promise<void> {
   await eventually('both listen again', async () => (await listeners()) === 2)
 }
 
-test('messages are late by less than two seconds, and each comes once, in order', {
+test('messages are late by less than a second and a half, and each comes once, in order', {
   timeout: 60_000 + CUT_MS,
 }, async () => {
   const people = await service.people(8, [a, b])
@@ -90,7 +92,7 @@ test('messages are late by less than two seconds, and each comes once, in order'
   await mend()
   over = true
   await Promise.all(sending)
-  expect(Math.max(...late), `late by ${late}`).toBeLessThan(2_000)
+  expect(Math.max(...late), `late by ${late}`).toBeLessThan(LATE_MS)
   ledger.expectNumbered()
   await expectEverywhere(ledger, readers, [a, b])
 })
