@@ -34,7 +34,7 @@ export function createKoa(
   koa.use(logRequests(logger, observe))
   koa.use(crossOrigin(corsOrigins))
   koa.use(renderErrors(logger))
-  koa.use(requireHost)
+  koa.use(checkHead)
   koa.use(dispatch(router))
   koa.use(refuseUnknown((path) => allowedMethods(router, path)))
   return koa
@@ -56,9 +56,16 @@ function crossOrigin(origins: string[]): Middleware<State> {
   }
 }
 
-/** RFC 9112, section 3.2. Node would refuse it in a form of its own. */
-const requireHost: Middleware<State> = ({ req }, next) => {
-  if (req.headers.host === undefined && req.httpVersion === '1.1') throw invalid('Host: is required')
+/**
+ * RFC 9112, sections 3.2 and 6.1. Node would refuse a missing Host in a form of its own, take the first of two, and
+ * read any coding that ends in chunks as if it were no other.
+ */
+const checkHead: Middleware<State> = ({ req }, next) => {
+  const { host, 'transfer-encoding': coding } = req.headers
+  if (host === undefined && req.httpVersion === '1.1') throw invalid('Host: is required')
+  if (host?.includes(', ')) throw invalid('Host: must be given once')
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw invalid('Transfer-Encoding: only chunked is understood')
   return next()
 }
 
@@ -82,6 +89,8 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     requestTimeout: 60_000,
     maxHeaderSize: MAX_HEADER_BYTES,
     requireHostHeader: false,
+    // Otherwise the first of two Authorization headers would be the one that counts.
+    joinDuplicateHeaders: true,
     ServerResponse: EndingResponse,
   })
   const closeSilent = serveByTurns(server, koa.callback())

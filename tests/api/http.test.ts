@@ -119,12 +119,35 @@ it('an expectation that nobody knows is passed over', async () => {
   connection.close()
 })
 
+it('two tokens are none', async () => {
+  const connection = new RawConnection(connect(ism.app.address.port, '127.0.0.1'))
+  const authorization = `Authorization: Bearer ${alice.token}\r\n`
+  await connection.send(`GET /api/rooms HTTP/1.1\r\nHost: x\r\n${authorization}\r\n`)
+  await connection.send(`GET /api/rooms HTTP/1.1\r\nHost: x\r\n${authorization}${authorization}\r\n`)
+  expect(await connection.statuses(2)).toEqual([200, 401])
+  connection.close()
+})
+
 describe('what is hardly a request', () => {
   it.each([
     ['no HTTP at all', 'what is this?\r\n\r\n', 400, 'VALIDATION_ERROR', ''],
     [
       'a request without Host',
       'GET /api/rooms HTTP/1.1\r\nConnection: close\r\n\r\n',
+      400,
+      'VALIDATION_ERROR',
+      '/api/rooms',
+    ],
+    [
+      'a request with two Hosts',
+      'GET /api/rooms HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n',
+      400,
+      'VALIDATION_ERROR',
+      '/api/rooms',
+    ],
+    [
+      'a body in a coding that nobody knows',
+      'POST /api/rooms HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n',
       400,
       'VALIDATION_ERROR',
       '/api/rooms',
