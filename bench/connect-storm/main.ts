@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { defineBench } from '../suite/bench.ts'
 import { now } from '../support/clock.ts'
 import { type Crowd, makeCrowd } from '../support/crowd.ts'
-import { cpuSeconds, residentMiB } from '../support/processes.ts'
+import { cpuSeconds, openFiles, residentMiB } from '../support/processes.ts'
 import { type Ism, onStage } from '../support/stage.ts'
 import { Readers, streamRequest } from '../support/streams/readers.ts'
 import { unrelatedDuring } from '../support/unrelated.ts'
@@ -16,6 +16,10 @@ type Measured = {
   unrelatedMax: number
   kib: number
 }
+
+/** Connections to the database and the like, which come and go. */
+const SPARE_FILES = 50
+const CLOSED_WITHIN_MS = 30_000
 
 const SIDES = ['just started', 'knows them'] as const
 
@@ -51,6 +55,7 @@ export const connectStorm = defineBench({
 
 async function storm(ism: Ism, { tokens, unrelated }: Crowd, watch: number): Promise<Measured> {
   const readers = new Readers(tokens.length)
+  const files = openFiles(ism.pid)
   try {
     const memory = residentMiB(ism.pid)
     const before = cpuSeconds(ism.pid)
@@ -63,6 +68,9 @@ async function storm(ism: Ism, { tokens, unrelated }: Crowd, watch: number): Pro
     return { ...done, readerCpu: readers.cpuSeconds, kib: ((residentMiB(ism.pid) - memory) * 1_024) / tokens.length }
   } finally {
     await readers.stop()
+    // It may hold as many again only once these are closed.
+    const deadline = now() + CLOSED_WITHIN_MS
+    while (openFiles(ism.pid) > files + SPARE_FILES && now() < deadline) await delay(50)
     await delay(1_000)
   }
 }

@@ -103,7 +103,7 @@ http {
     location ~ ^/publish/(\\w+)$ {
       nchan_publisher;
       nchan_channel_id $1;
-      nchan_message_buffer_length 1000;
+      nchan_message_buffer_length 100;
       nchan_message_timeout 1h;
     }
   }
