@@ -63,6 +63,9 @@ const BROKEN: Record<string, [status: number, code: ErrorCode, message: string]>
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'VALIDATION_ERROR', 'The request did not arrive in time.'],
 }
 
+/** So long a client that was refused may take to close its side; it may have more to send first. */
+const ENDING_MS = 1_000
+
 /** Connections that break off behind an answer that is still to be sent. */
 const breakingOff = new WeakSet<Duplex>()
 
@@ -101,6 +104,8 @@ function endWithRefusal(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    // Node gives a connection that it refused no more time-outs: a client that leaves it open would keep it for ever.
+    () => setTimeout(() => socket.destroy(), ENDING_MS).unref(),
   )
 }
 

@@ -4,6 +4,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { refuseBroken } from '../../src/http/errors.ts'
+import { eventually } from '../support/eventually.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: ism\r\n\r\n'
 const GARBAGE = 'what is this?\r\n\r\n'
@@ -77,4 +78,14 @@ it('does not cut off an answer that is still being sent', async () => {
 it('is the answer to a request whose own body breaks', async () => {
   await sent('POST / HTTP/1.1\r\nHost: ism\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n')
   expect(await answers()).toEqual(['400 VALIDATION_ERROR'])
+})
+
+it('is the end of the connection, though its client leaves its own side open', async () => {
+  const open = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
+  const refused = broken()
+  open.resume().write(GARBAGE)
+  const [[, accepted]] = await Promise.all([refused, once(open, 'end')])
+  expect(open.writable).toBe(true)
+  await eventually('the server lets go of it', async () => accepted.destroyed, 3_000)
+  open.destroy()
 })
