@@ -141,6 +141,8 @@ export class Projector {
         this.#lease = undefined
         this.#forget()
         this.#observe.projectionFailed(this.#projection.name, error)
+        // What was appended meanwhile is no reason to try again at once.
+        this.#woken = this.#stopped
         await this.#pause(RETRY_MS)
       }
     }

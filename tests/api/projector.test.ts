@@ -21,6 +21,8 @@ const projectors: Projector[] = []
 let interruptions: number
 let applied: number[]
 let failsOnce: boolean
+/** Told of each try. */
+let isDown: (() => void) | undefined
 
 beforeEach(async () => {
   database = await createDatabase()
@@ -29,6 +31,7 @@ beforeEach(async () => {
   interruptions = 0
   applied = []
   failsOnce = false
+  isDown = undefined
 })
 afterEach(async () => {
   for (const projector of projectors.splice(0)) await projector.stop()
@@ -41,7 +44,8 @@ function start(milliseconds: number): Projector {
     name: 'test',
     settling: { milliseconds, interruptions: () => interruptions },
     async apply(events: LogEvent[]) {
-      if (failsOnce) {
+      isDown?.()
+      if (failsOnce || isDown) {
         failsOnce = false
         throw new Error('the store is down')
       }
@@ -95,6 +99,20 @@ test('a failure takes what is not settled with it', async () => {
   await append()
   await eventually('it is done again', async () => times(first) === 2)
   expect(await position()).toBeLessThan(first)
+})
+
+test('while the store is down it is tried again each second, however much is appended meanwhile', async () => {
+  const tries: number[] = []
+  const projector = start(0)
+  isDown = () => {
+    tries.push(performance.now())
+    projector.wake()
+  }
+  await append()
+  await eventually('it was tried three times', async () => tries.length >= 3)
+  isDown = undefined
+  const [first = 0, , third = 0] = tries
+  expect(third - first).toBeGreaterThan(1_900)
 })
 
 test('another node that takes over does again what was not settled', async () => {
