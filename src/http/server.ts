@@ -21,6 +21,8 @@ export type HttpServer = {
 
 /** So that a token over its own limit is told so, and not cut off. */
 const MAX_HEADER_BYTES = 64 * 1024
+/** Above what any answer takes. Without it an answer that nobody reads would stay in memory for as long as its client likes. */
+const STALLED_MS = 60_000
 
 export function createKoa(
   router: Router<State>,
@@ -73,8 +75,11 @@ function allowedMethods(router: Router<State>, path: string): string[] {
   return [...new Set(router.match(path, '').path.flatMap(({ methods }) => methods))]
 }
 
-/** @throws Error where the address is taken or not this machine's */
-export async function listen(koa: Koa<State>, host: string, port: number): Promise<HttpServer> {
+/**
+ * @param stalledMs a connection with a request on which nothing moves for so long is closed
+ * @throws Error where the address is taken or not this machine's
+ */
+export async function listen(koa: Koa<State>, host: string, port: number, stalledMs = STALLED_MS): Promise<HttpServer> {
   let isEnding = false
   /** Says, once the server ends, that its connection ends too, so that nobody asks again on it. */
   class EndingResponse<Request extends IncomingMessage> extends Response<Request> {
@@ -93,6 +98,7 @@ export async function listen(koa: Koa<State>, host: string, port: number): Promi
     joinDuplicateHeaders: true,
     ServerResponse: EndingResponse,
   })
+  server.timeout = stalledMs
   const closeSilent = serveByTurns(server, koa.callback())
   // None is known but 100-continue; it may be passed over (RFC 9110, section 10.1.1).
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
