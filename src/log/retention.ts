@@ -49,6 +49,7 @@ export class Retention {
   /**
    * The oldest partitions, as long as each is wholly archived and past its time, or was trimmed before a crash. Judged
    * under the log's lock: a batch that is on its way may have passed a partition's end and still have events in it.
+   * An event has to come after them, so that the log's head is one that the tails have read.
    */
   async #expired(): Promise<Partition[]> {
     const partitions = await this.#transactions.run((transaction) =>
@@ -56,7 +57,7 @@ export class Retention {
         'retention.expired',
         `select p.from_seq as "from", p.to_seq as "to", e.seq as "lastSeq", e.logged_at as "lastLoggedAt",
         p.to_seq - 1 <= l.trimmed_seq or (
-          p.to_seq <= (select last_value from event_seq)
+          p.to_seq <= (select e.seq from event e order by e.seq desc limit 1)
           and coalesce(e.seq, 0) <= coalesce((select seq from projection where name = $1), 0)
           and coalesce(e.logged_at < clock_timestamp() - make_interval(hours => $2), true)) as expired
       from event_partition p cross join event_log l

@@ -187,6 +187,18 @@ describe('what is kept', () => {
 })
 
 describe('what is dropped', () => {
+  it('leaves a stream to be opened where nothing came after it but what was rolled back', async () => {
+    await send(1)
+    await archived(ism)
+    await age(RETENTION_HOURS + 1)
+    await run()
+    await ism.sql.query("select nextval('event_seq')")
+    await run()
+    const { body } = await bob.get('/api/notifications/cursor')
+    const stream = await bob.stream(body.lastEventId)
+    expect(stream.named).toEqual(['cursor'])
+  })
+
   it('changes nothing that a client sees', async () => {
     await bob.post(`/api/rooms/${roomId}/mark-read`)
     await send(3)
