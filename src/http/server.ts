@@ -10,6 +10,7 @@ import { responseOf, type State } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
 import { serveByTurns } from './first-requests.ts'
+import { limitPipelining } from './pipelining.ts'
 import { logRequests, type RequestObserver } from './request-log.ts'
 import { Response } from './response.ts'
 
@@ -99,7 +100,7 @@ export async function listen(koa: Koa<State>, host: string, port: number, stalle
     ServerResponse: EndingResponse,
   })
   server.timeout = stalledMs
-  const closeSilent = serveByTurns(server, koa.callback())
+  const closeSilent = serveByTurns(server, limitPipelining(koa.callback()))
   // None is known but 100-continue; it may be passed over (RFC 9110, section 10.1.1).
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', refuseBroken)
