@@ -172,7 +172,7 @@ export class Projector {
       const { events, more } = await read(after, pageEvents)
       const last = events.at(-1)
       if (last) {
-        await this.#projection.apply(events)
+        await this.#apply(events)
         this.#unsettled.push({ seq: last.seq, at: performance.now(), interruptions })
         this.#observe.projected(this.#projection.name, events.length, last.seq)
       } else {
@@ -182,6 +182,25 @@ export class Projector {
       // What comes in meanwhile is better gathered into the next page than read one by one.
       if (!more) return
     }
+  }
+
+  /** Nodes would take what is longer than a lease from each other for ever, and none would get done with it. */
+  async #apply(events: LogEvent[]): Promise<void> {
+    const prolonging = setInterval(() => void this.#prolong(), FRESH_MS)
+    try {
+      await this.#projection.apply(events)
+    } finally {
+      clearInterval(prolonging)
+    }
+  }
+
+  /** Where it fails, the position is not taken either. */
+  async #prolong(): Promise<void> {
+    const lease = this.#lease
+    if (!lease) return
+    const asked = performance.now()
+    const isOurs = await advance(this.#leases, this.#projection.name, lease, lease.seq).catch(() => false)
+    if (isOurs && lease === this.#lease) this.#prolongedAt = asked
   }
 
   /** Moves the position up to what is done and cannot be lost any more. */

@@ -1,5 +1,6 @@
 /** A projection whose work may be lost for a while: its position waits, and what was lost is done again. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/infra/postgres.ts'
 import type { LogEvent } from '../../src/log/event.ts'
@@ -21,6 +22,7 @@ const projectors: Projector[] = []
 let interruptions: number
 let applied: number[]
 let failsOnce: boolean
+let takesMs: number
 /** Told of each try. */
 let isDown: (() => void) | undefined
 
@@ -32,6 +34,7 @@ beforeEach(async () => {
   applied = []
   failsOnce = false
   isDown = undefined
+  takesMs = 0
 })
 afterEach(async () => {
   for (const projector of projectors.splice(0)) await projector.stop()
@@ -44,6 +47,7 @@ function start(milliseconds: number): Projector {
     name: 'test',
     settling: { milliseconds, interruptions: () => interruptions },
     async apply(events: LogEvent[]) {
+      await delay(takesMs)
       isDown?.()
       if (failsOnce || isDown) {
         failsOnce = false
@@ -123,6 +127,15 @@ test('another node that takes over does again what was not settled', async () =>
   start(0)
   await eventually('it is done again', async () => times(seq) === 2)
   await eventually('it is settled', async () => (await position()) === seq)
+})
+
+test('of two nodes one gets done with what takes longer than a lease', async () => {
+  takesMs = 7_000
+  start(0)
+  start(0)
+  const seq = await append()
+  await eventually('it is settled', async () => (await position()) === seq, 18_000)
+  expect(times(seq)).toBe(1)
 })
 
 test('one that the log has left behind stands still, says so, and goes on where it is told to', async () => {
