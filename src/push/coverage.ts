@@ -76,14 +76,15 @@ export class Coverage {
     return this.#waiting[0]?.events[0]?.seq ?? Number.POSITIVE_INFINITY
   }
 
-  /** One page at a time, in the log's order. */
+  /**
+   * One page at a time, in the log's order, and nothing is forgotten meanwhile. Whoever stops in the middle of it still
+   * has the page under way: it would be done with otherwise, and decided by nobody.
+   */
   async ask(addressed: Addressed[]): Promise<void> {
-    const round = this.#round
     const people = new Set<string>()
     for (const users of new Set(addressed.map((each) => each.users))) for (const user of users) people.add(user)
     if (people.size === 0) return
     const leases = await this.#leases(people)
-    if (round !== this.#round) return
     const covered = leases.isTrusted ? new Set(leases.covered) : people
     const gone = new Set(leases.gone)
     const parts = new Map<readonly string[], { gets: readonly string[]; waits: readonly string[] }>()
@@ -121,7 +122,7 @@ export class Coverage {
     this.#ids = 0
   }
 
-  /** Nothing more is decided; what waits is asked again by whoever goes on. */
+  /** Nothing that waits is decided any more; it is asked again by whoever goes on. */
   stop(): void {
     this.#round++
     clearTimeout(this.#timer)

@@ -292,6 +292,27 @@ test('a node that stops finishes what is on its way, and what is left goes on wi
   await other.close()
 }, 40_000)
 
+test('what a node that stops has read, and not yet decided about, goes on with the next', async () => {
+  const other = await ism.anotherNode()
+  const sql = await ism.sql.connect()
+  await sql.query('begin; lock table presence')
+  await alice.send(roomId, 'undecided')
+  await eventually('it is asked who has a stream', async () => {
+    const { rowCount } = await ism.sql.query(
+      `select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%from presence p join node n%'`,
+    )
+    return rowCount === 1
+  })
+  const closed = ism.app.close()
+  await sql.query('commit')
+  sql.release()
+  await closed
+  await heard(1)
+  expect(texts()).toEqual(['undecided'])
+  await other.close()
+}, 40_000)
+
 test('a target that is new begins with what comes', async () => {
   await alice.send(roomId, 'before')
   await pushed(ism)
