@@ -30,8 +30,8 @@ export class CassandraMessageStore implements MessageStore {
   readonly settling: Settling
   readonly #cassandra: Cassandra
   readonly #legacy: LegacyMessages
-  /** Buckets that are known to be listed. */
-  readonly #listed = new LRUCache<string, true>({ max: KNOWN_BUCKETS })
+  /** Buckets that were listed, each with the interruptions before it: after another one it may be listed no more. */
+  readonly #listed = new LRUCache<string, number>({ max: KNOWN_BUCKETS })
 
   /** @param settleMilliseconds how long a node that is killed may lose what it acknowledged */
   constructor(cassandra: Cassandra, settleMilliseconds: number) {
@@ -96,11 +96,12 @@ export class CassandraMessageStore implements MessageStore {
   #writesOf(key: string, partition: MessageRow[]): (() => Promise<void>)[] {
     const writes = batchesOf(partition).map((batch) => () => this.#cassandra.write(batch.map(insertOf)))
     const [first] = partition
-    if (!first || this.#listed.has(key)) return writes
+    const { interruptions } = this.#cassandra
+    if (!first || this.#listed.get(key) === interruptions) return writes
     const list = async () => {
       const params = [first.roomId, bucketOf(first.createdAt), toMicroseconds(first.createdAt)]
       await this.#cassandra.write([{ query: INSERT_BUCKET, params }])
-      this.#listed.set(key, true)
+      this.#listed.set(key, interruptions)
     }
     return [list, ...writes]
   }

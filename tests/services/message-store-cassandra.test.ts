@@ -1,6 +1,6 @@
 /** The message store's contract, by the adapter that keeps messages in Cassandra, and what is its own. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { Cassandra } from '../../src/infra/cassandra.ts'
 import { openKeyspace } from '../../src/infra/cassandra-schema.ts'
 import type { MessageRow } from '../../src/log/event-json.ts'
@@ -95,6 +95,19 @@ describeWith(['ISM_TEST_CASSANDRA'], 'Cassandra', ({ ISM_TEST_CASSANDRA: address
       prepare: true,
     })
     expect(rows).toHaveLength(1)
+  })
+
+  it('lists a bucket again where a node went away, which may have lost the list with the messages', async () => {
+    const roomId = randomUUID()
+    const lost = [messageRow(roomId, NOW), messageRow(roomId, NOW + 1)]
+    const { write } = cassandra
+    cassandra.write = async () => {}
+    await store.append(lost)
+    cassandra.write = write
+    vi.spyOn(cassandra, 'interruptions', 'get').mockReturnValue(cassandra.interruptions + 1)
+    await store.append(lost)
+    vi.restoreAllMocks()
+    expect(await store.page({ roomId, before: new Date(NOW * 2), limit: 25 })).toEqual(lost.reverse())
   })
 
   it('leaves nothing of a deleted room in any table', async () => {
