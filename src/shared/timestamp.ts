@@ -1,5 +1,9 @@
 /** Times on the wire: RFC 3339, read with any offset and any number of digits, cut to milliseconds. */
 
+/** A time in UTC has four digits for its year. */
+const FIRST = Date.parse('0000-01-01T00:00:00.000Z')
+const LAST = Date.parse('9999-12-31T23:59:59.999Z')
+
 const RFC3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})$/
 
 /** `undefined` where `text` is no RFC 3339 date-time (section 5.6) or names a day that does not exist. */
@@ -12,8 +16,9 @@ export function parseTimestamp(text: string): Date | undefined {
   // A leap second is read as the second before it: the log's clock has none.
   const wholeSecond = second === '60' ? '59' : second
   const millis = fraction.slice(0, 3).padEnd(3, '0')
-  const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${wholeSecond}.${millis}${zone.toUpperCase()}`)
-  return Number.isNaN(date.getTime()) ? undefined : date
+  const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${wholeSecond}.${millis}${zone.toUpperCase()}`)
+  // An offset leads past what can be written again: that is read as the nearest time that can.
+  return Number.isNaN(time) ? undefined : new Date(Math.min(Math.max(time, FIRST), LAST))
 }
 
 /** @param utc `YYYY-MM-DD hh:mm:ss[.ffffff]`, as PostgreSQL writes a timestamp without zone */

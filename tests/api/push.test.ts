@@ -238,6 +238,8 @@ describe('a muted room', () => {
     const later = new Date(Date.now() + 60_000).toISOString()
     await bob.post(`/api/rooms/${roomId}/mute`, { until: later })
     expect((await roomOf(bob, roomId)).mutedUntil).toMatch(TIME)
+    await bob.post(`/api/rooms/${roomId}/mute`, { until: '9999-12-31T23:59:59-01:00' })
+    expect((await roomOf(bob, roomId)).mutedUntil).toMatch(TIME)
     await bob.post(`/api/rooms/${roomId}/mute`, { until: null })
     expect(await roomOf(bob, roomId)).toMatchObject({ muted: true, mutedUntil: null })
   })
