@@ -45,6 +45,7 @@ export class Coverage {
   #deciding: Promise<void> | undefined
   /** Counts how often all was forgotten: what was asked before that is of no use after it. */
   #round = 0
+  #isStopped = false
   #nodeId: string | undefined
   /** Before this, by PostgreSQL's clock, it may not know everybody who is connected. */
   #trustedFrom = 0
@@ -125,6 +126,7 @@ export class Coverage {
   /** Nothing that waits is decided any more; it is asked again by whoever goes on. */
   stop(): void {
     this.#round++
+    this.#isStopped = true
     clearTimeout(this.#timer)
   }
 
@@ -148,7 +150,7 @@ export class Coverage {
 
   #schedule(): void {
     const [page] = this.#waiting
-    if (!page || this.#timer || this.#deciding) return
+    if (!page || this.#timer || this.#deciding || this.#isStopped) return
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined
