@@ -3,7 +3,7 @@ import type { Queryable } from '../infra/postgres.ts'
 import { EventType } from '../log/event.ts'
 
 export type NewDeadDelivery = {
-  /** 'push:kafka', 'push:http', 'webhook:<key>' */
+  /** 'push:kafka', 'push:http', 'webhook:<name>' */
   target: string
   /** Of the event that it is about. */
   seq: number

@@ -12,7 +12,7 @@ import { findInLog, findTimelineAccess, logHasAllOf, pageOfLog } from './message
 import type { MessageStore, PageRequest } from './message-store.ts'
 
 /** A page shorter than this means the room's beginning. */
-export const TIMELINE_PAGE = 25
+const TIMELINE_PAGE = 25
 
 export class MessageService {
   readonly #db: Queryable
