@@ -1,6 +1,7 @@
 /** The calls under /api/users that are about friends and blocks. */
-import { type Handler, respondEmpty, respondJson } from '../http/context.ts'
+import { type Handler, type RouteContext, respondEmpty, respondJson } from '../http/context.ts'
 import { requireUuid } from '../http/validate.ts'
+import { invalid } from '../shared/app-error.ts'
 import type { Action } from './relationship.ts'
 import type { RelationshipService } from './relationship-service.ts'
 
@@ -8,13 +9,13 @@ export function relationshipHandlers(relationships: RelationshipService) {
   const act =
     (action: Action, parameter: string): Handler =>
     async (ctx) => {
-      await relationships.act(ctx.state.user, action, requireUuid(ctx.params[parameter], parameter))
+      await relationships.act(ctx.state.user, action, otherIn(ctx, parameter))
       respondEmpty(ctx)
     }
   const actAndShow =
     (action: Action): Handler =>
     async (ctx) => {
-      const state = await relationships.act(ctx.state.user, action, requireUuid(ctx.params['user_id'], 'user_id'))
+      const state = await relationships.act(ctx.state.user, action, otherIn(ctx, 'user_id'))
       respondJson(ctx, JSON.stringify({ state }))
     }
   return {
@@ -27,4 +28,10 @@ export function relationshipHandlers(relationships: RelationshipService) {
     block: actAndShow('block'),
     unblock: actAndShow('unblock'),
   } satisfies Record<string, Handler>
+}
+
+function otherIn(ctx: RouteContext, parameter: string): string {
+  const otherId = requireUuid(ctx.params[parameter], parameter)
+  if (otherId === ctx.state.user.id) throw invalid(`${parameter}: must be another user than yourself`)
+  return otherId
 }

@@ -2,7 +2,7 @@
 import type { Queryable } from '../infra/postgres.ts'
 import { EventType } from '../log/event.ts'
 import type { LogTransaction, LogTransactions } from '../log/transaction.ts'
-import { AppError, invalid, notFound } from '../shared/app-error.ts'
+import { AppError, notFound } from '../shared/app-error.ts'
 import type { CurrentUser, UserRow } from '../users/user.ts'
 import { findUser } from '../users/user-repository.ts'
 import { type Action, type PairState, type RelationshipType, relationshipType, transition } from './relationship.ts'
@@ -48,12 +48,12 @@ export class RelationshipService {
   }
 
   /**
+   * @param otherId somebody else than `user`
    * @returns how the pair looks to `user` afterwards
-   * @throws AppError VALIDATION_ERROR oneself, or no such step from here; CONTENT_NOT_FOUND no such user or nothing to
-   * act on; INSUFFICIENT_PERMISSIONS blocked
+   * @throws AppError VALIDATION_ERROR no such step from here; CONTENT_NOT_FOUND no such user or nothing to act on;
+   * INSUFFICIENT_PERMISSIONS blocked
    */
   async act(user: CurrentUser, action: Action, otherId: string): Promise<RelationshipType> {
-    if (otherId === user.id) throw invalid('user_id: must be another user than yourself')
     return this.#transactions.run(async (transaction) => {
       if (!(await findUser(transaction, otherId))) throw notFound('User not found.')
       const pair = pairOf(user.id, otherId)

@@ -254,10 +254,12 @@ describe('blocking', () => {
 describe.each(NAMES)('%s', (action) => {
   it.concurrent('of oneself, of nobody and of what is no id is refused', async () => {
     const [me, deleted] = await ism.people(`${action}s`, `deleted before ${action}`)
-    expectRefusal(await ACTIONS[action](me, me.id), 'VALIDATION_ERROR', /yourself/)
-    expectRefusal(await ACTIONS[action](me, me.id.toUpperCase()), 'VALIDATION_ERROR', /yourself/)
+    const field = { accept: 'sender_id', reject: 'sender_id', remove: 'friend_id' }[action as string] ?? 'user_id'
+    const oneself = `${field}: must be another user than yourself`
+    expectRefusal(await ACTIONS[action](me, me.id), 'VALIDATION_ERROR', oneself)
+    expectRefusal(await ACTIONS[action](me, me.id.toUpperCase()), 'VALIDATION_ERROR', oneself)
     expectRefusal(await ACTIONS[action](me, crypto.randomUUID()), 'CONTENT_NOT_FOUND', 'User not found.')
-    expectRefusal(await ACTIONS[action](me, 'somebody'), 'VALIDATION_ERROR', /_id: must be a UUID/)
+    expectRefusal(await ACTIONS[action](me, 'somebody'), 'VALIDATION_ERROR', `${field}: must be a UUID`)
     await ism.sql.query('update app_user set deleted_at = now() where id = $1', [deleted.id])
     expectRefusal(await ACTIONS[action](me, deleted.id), 'CONTENT_NOT_FOUND', 'User not found.')
   })
