@@ -109,7 +109,13 @@ export class Topic {
   }
 
   async drained(milliseconds = 30_000): Promise<void> {
-    await eventually('everything is read and committed', async () => (await this.lag()) === 0, milliseconds)
+    // A Kafka that has just come back may know of no leader for a moment.
+    const lag = () =>
+      this.lag().catch((error: { retriable?: boolean }) => {
+        if (error.retriable) return undefined
+        throw error
+      })
+    await eventually('everything is read and committed', async () => (await lag()) === 0, milliseconds)
   }
 
   /** The members of the group, each with its partitions, once it has come to rest. */
