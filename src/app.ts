@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createTokenVerifier } from './auth/token-verifier.ts'
+import { type Closing, closeAll } from './closing.ts'
 import type { Config } from './config/config.ts'
 import { countDeadDeliveries, deleteOldDeadDeliveries } from './deliveries/dead-delivery-repository.ts'
 import { authentication, streamAuthentication } from './http/authenticate.ts'
@@ -45,7 +46,7 @@ import { RoomMembership } from './rooms/room-membership.ts'
 import { RoomService } from './rooms/room-service.ts'
 import { createRouter, type Handlers } from './routes.ts'
 import { isUnavailable } from './shared/app-error.ts'
-import { type Closing, startLog } from './start-log.ts'
+import { startLog } from './start-log.ts'
 import { prepareDatabase, type StartOptions } from './start-up.ts'
 import { openMessageStore, openObjectStore, openRecordSource } from './stores.ts'
 import { comeBack } from './streams/come-back.ts'
@@ -92,13 +93,11 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
 
 async function startPrepared(config: Config, options: StartOptions): Promise<App> {
   const closing: Closing = []
-  const close = async () => {
-    for (const each of closing.splice(0).reverse()) await each()
-  }
   try {
-    return { ...(await start(config, options, closing)), close }
+    return { ...(await start(config, options, closing)), close: () => closeAll(closing) }
   } catch (error) {
-    await close()
+    // What else fails now most likely fails for the same reason.
+    await closeAll(closing).catch(() => {})
     throw error
   }
 }

@@ -1,4 +1,5 @@
 /** Starts the log: its writers, its tail with the streams that follow it, its archive, and the wake-ups that drive them. */
+import type { Closing } from './closing.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './infra/postgres.ts'
 import type { LogEvent } from './log/event.ts'
@@ -18,9 +19,6 @@ import { AuthorisedStreams } from './streams/authorised-streams.ts'
 import { Hub } from './streams/hub.ts'
 import type { StreamTickets } from './streams/stream-tickets.ts'
 import { CurrentUsers } from './users/current-users.ts'
-
-/** What was started, to be closed in the opposite order. */
-export type Closing = (() => Promise<unknown>)[]
 
 export async function startLog(
   config: Config,

@@ -83,13 +83,15 @@ export async function releaseTicket(db: Queryable, { hash, opening }: TicketUse)
   )
 }
 
-/** Past their token's expiry by more than any `clock_leeway`, or never used. */
+/** Past their token's expiry by more than any `clock_leeway`, or never used; those that somebody is trying go next time. */
 export async function deleteOldTickets(db: Queryable): Promise<void> {
   await db.query(
     'tickets.delete-old',
-    `delete from stream_ticket
-    where expires_at < clock_timestamp() - interval '10 minutes'
-      or openings = 0 and open_until < clock_timestamp() - interval '1 minute'`,
+    `delete from stream_ticket where hash = any (array(
+      select hash from stream_ticket
+      where expires_at < clock_timestamp() - interval '10 minutes'
+        or openings = 0 and open_until < clock_timestamp() - interval '1 minute'
+      for update skip locked))`,
   )
 }
 
