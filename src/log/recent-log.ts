@@ -1,8 +1,10 @@
 /** The newest part of the log in memory, so that most resumes read no event from the database. */
 import { EventType, type LogEvent } from './event.ts'
 
-/** What an event costs beside its texts: the object, its ids and dates, and its place. */
-const OVERHEAD_BYTES = 650
+/** What an event and its frame cost beside its texts: the objects, ids and dates, and their places. */
+const OVERHEAD_BYTES = 1_250
+/** Each text is in the event, and in the frame that lives as long as it does (src/streams/event-frames.ts). */
+const TEXT_COPIES = 2
 /** The place of one that was erased, until there are too many. */
 const ERASED_BYTES = 64
 /** A recipient's id: 36 characters, their header, and the place in the array. */
@@ -146,8 +148,7 @@ function isErasable({ type }: LogEvent): boolean {
 function sizeOf(event: LogEvent): number {
   return (
     OVERHEAD_BYTES +
-    event.body.length +
-    (event.preview?.length ?? 0) +
+    TEXT_COPIES * (Buffer.byteLength(event.body) + Buffer.byteLength(event.preview ?? '')) +
     (event.recipients?.length ?? 0) * RECIPIENT_BYTES
   )
 }

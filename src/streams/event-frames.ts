@@ -7,20 +7,21 @@ export class EventFrames {
   readonly #epoch: string
   /** Weak: a frame lives as long as the event is kept in memory. */
   readonly #shared = new WeakMap<LogEvent, Buffer>()
-  readonly #sender = new WeakMap<LogEvent, Buffer>()
 
   constructor(epoch: string) {
     this.#epoch = epoch
   }
 
-  /** The frame of `event` as `userId` sees it; without one, as everybody does but its sender. */
+  /**
+   * The frame of `event` as `userId` sees it; without one, as everybody does but its sender, whose own is not kept: it is
+   * written to few streams.
+   */
   of(event: LogEvent, userId?: string): Buffer {
-    const forSender = userId !== undefined && hasSenderView(event) && event.senderId === userId
-    const cache = forSender ? this.#sender : this.#shared
-    let frame = cache.get(event)
+    if (userId !== undefined && hasSenderView(event) && event.senderId === userId) return this.#make(event, true)
+    let frame = this.#shared.get(event)
     if (!frame) {
-      frame = Buffer.from(`id: ${this.#id(event.seq)}\ndata: ${eventJson(event, this.#epoch, forSender)}\n\n`)
-      cache.set(event, frame)
+      frame = this.#make(event, false)
+      this.#shared.set(event, frame)
     }
     return frame
   }
@@ -38,6 +39,10 @@ export class EventFrames {
   resync(reason: ResyncReason, seq: number): Buffer {
     const eventId = this.#id(seq)
     return Buffer.from(`id: ${eventId}\ndata: ${resyncJson(reason, eventId)}\n\n`)
+  }
+
+  #make(event: LogEvent, forSender: boolean): Buffer {
+    return Buffer.from(`id: ${this.#id(event.seq)}\ndata: ${eventJson(event, this.#epoch, forSender)}\n\n`)
   }
 
   #id(seq: number): string {

@@ -38,15 +38,16 @@ describe('recent events', () => {
   it.each([
     ['bodies', { body: 'x'.repeat(10_000) }],
     ['previews', { preview: 'x'.repeat(10_000) }],
-    ['recipients', { recipients: Array.from({ length: 250 }, () => 'x') }],
+    ['recipients', { recipients: Array.from({ length: 300 }, () => 'x') }],
+    ['characters, as bytes', { body: 'я'.repeat(5_000) }],
   ])('count their %s', (_, fields) => {
-    const recent = filled(100, 200_000, fields)
+    const recent = filled(100, 400_000, fields)
     expect(100 - recent.floor).toBeLessThan(21)
     expect(100 - recent.floor).toBeGreaterThan(8)
   })
 
   it('are none, and the floor is the newest, where one alone is too large', () => {
-    const recent = new RecentLog(0, 1_000)
+    const recent = new RecentLog(0, 2_000)
     recent.push(logEvent(1))
     recent.push(logEvent(2, { body: 'x'.repeat(2_000) }))
     expect(recent.floor).toBe(2)
@@ -81,7 +82,7 @@ describe('a deleted room', () => {
   })
 
   it('gives its bytes back', () => {
-    const recent = filled(30, 100_000, { body: 'x'.repeat(2_000) })
+    const recent = filled(30, 200_000, { body: 'x'.repeat(2_000) })
     recent.push(logEvent(31, { type: EventType.RoomDeleted, recipients: [] }))
     for (let seq = 32; seq <= 60; seq++) recent.push(logEvent(seq, { roomId: 'other', body: 'x'.repeat(2_000) }))
     expect(recent.floor).toBe(0)
@@ -109,7 +110,7 @@ describe('a deleted room', () => {
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 20 }), (steps, limit) => {
-        const recent = new RecentLog(0, 20_000)
+        const recent = new RecentLog(0, 40_000)
         let model: LogEvent[] = []
         for (const [i, { size, ...fields }] of steps.entries()) {
           const event = logEvent(i + 1, { ...fields, body: 'x'.repeat(size) })
@@ -147,7 +148,7 @@ describe('events among rooms', () => {
         fc.nat(100),
         fc.integer({ min: 50, max: 160 }),
         (steps, rooms, after, upTo) => {
-          const recent = new RecentLog(0, 60_000)
+          const recent = new RecentLog(0, 140_000)
           for (const [i, { size, ...fields }] of steps.entries())
             recent.push(logEvent(i + 1, { ...asWritten(fields), body: 'x'.repeat(size) }))
           const concerns = ({ roomId, recipients }: LogEvent) => recipients !== null || rooms.includes(roomId ?? '')
