@@ -1,6 +1,6 @@
 /** `ism webhooks`: what an operator does about events that receivers refused, and about receivers that are gone. */
 import type { Command } from 'commander'
-import type { WebhookReceiver } from '../config/config.ts'
+import type { Config, WebhookReceiver } from '../config/config.ts'
 import type { Database } from '../infra/postgres.ts'
 import { CONFIG_OPTION, configurationOf } from './configuration.ts'
 import { type Io, writeLine } from './io.ts'
@@ -40,7 +40,7 @@ export function addWebhooks(program: Command, io: Io): void {
     summary: 'forget events that a receiver refused',
     description: 'Forgets every event that the receiver refused, for good. `ism webhooks retry` delivers them instead.',
     examples: [['ism webhooks discard backend', 'forgets them']],
-    exitCodes: ['forgotten', 'the configuration or the database refused', 'wrong usage'],
+    exitCodes: ['forgotten', 'there is no such receiver, or the database refused', 'wrong usage'],
   })
     .option(...CONFIG_OPTION)
     .action((name: string, options: WebhooksOptions) => discard(name, options, io))
@@ -60,8 +60,7 @@ async function retry(name: string | undefined, { config: file, dryRun, json }: W
   const config = await configurationOf(io, file)
   const reports = await withDatabase(config, async (db) => {
     const dead = (await deadEvents(db)).filter((each) => name === undefined || each.name === name)
-    if (name !== undefined && dead.length === 0 && !config.webhooks.some((webhook) => webhook.name === name))
-      throw new Error(`there is no receiver named ${name}`)
+    if (name !== undefined && dead.length === 0) requireConfigured(config, name)
     const reports: ReceiverReport[] = []
     for (const each of dead) {
       const webhook = config.webhooks.find((configured) => configured.name === each.name)
@@ -98,12 +97,19 @@ async function discard(name: string, { config: file }: WebhooksOptions, io: Io):
     import('../deliveries/dead-delivery-repository.ts'),
     import('../webhooks/webhook-projection.ts'),
   ])
-  const count = await withDatabase(await configurationOf(io, file), async (db) => {
+  const config = await configurationOf(io, file)
+  const count = await withDatabase(config, async (db) => {
     const dead = (await deadEvents(db)).find((each) => each.name === name)
+    if (!dead) requireConfigured(config, name)
     await discardDeadDeliveries(db, webhookTarget(name))
     return dead?.count ?? 0
   })
   writeLine(io.stdout, `${name}: ${count} forgotten`)
+}
+
+/** A name of which nothing was given up: it may be misspelt. */
+function requireConfigured({ webhooks }: Config, name: string): void {
+  if (!webhooks.some((webhook) => webhook.name === name)) throw new Error(`there is no receiver named ${name}`)
 }
 
 async function forget(name: string, { config: file }: WebhooksOptions, io: Io): Promise<void> {

@@ -294,8 +294,10 @@ test('the command refuses what it does not know', async () => {
   expect(await webhooks(['dance'])).toMatchObject({ code: 2 })
   expect(await webhooks(['forget'])).toMatchObject({ code: 2 })
   expect(await webhooks(['discard'])).toMatchObject({ code: 2 })
-  expect(await webhooks(['retry', 'nobody'])).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('there is no receiver named nobody'),
-  })
+  for (const action of ['retry', 'discard', 'forget'])
+    expect(await webhooks([action, 'nobody'])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('there is no receiver named nobody'),
+    })
 })
