@@ -65,7 +65,7 @@ export const SCHEMA = {
         doc: 'Take notifications of your own from Kafka, and write pushes to it, as `[kafka_config]` says.',
       },
       redis_cache_url: {
-        type: type.url(['redis', 'rediss'], { credentials: true }),
+        type: type.redisUrl,
         secret: true,
         example: 'redis://localhost:6379',
         doc: 'Redis 6 or newer, over which nodes wake each other; rediss:// is TLS. Without it PostgreSQL does that alone.',

@@ -168,6 +168,31 @@ export function url(schemes: readonly string[], options: { credentials?: true } 
   })
 }
 
+/** As node-redis takes it apart, whose own words for what it cannot read name neither the key nor what is wrong. */
+export const redisUrl: ValueType<string> = (() => {
+  const type = url(['redis', 'rediss'], { credentials: true })
+  return {
+    expected: type.expected,
+    parse(raw) {
+      const parsed = type.parse(raw)
+      if ('problem' in parsed) return parsed
+      const { username, password, pathname } = new URL(parsed.value)
+      if (!isPercentEncoded(username + password))
+        return { problem: 'has a "%" in its user name or password, which a URL writes as %25' }
+      return /^\/?\d*$/.test(pathname) ? parsed : { problem: 'has a path that is no number of a database' }
+    },
+  }
+})()
+
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** A list written as an array, or as one text with commas between its items; what stands twice counts once. */
 export function list<T>(expected: string, item: ValueType<T>): ValueType<T[]> {
   return {

@@ -357,6 +357,8 @@ describe('refused values', () => {
     [kafka({ tls: true, tls_cert: 'absent.pem' }), 'kafka_config.tls_key', /is missing beside tls_cert/],
     [{ kafka_config: { topic: 't' } }, 'kafka_config.bootstrap_host', /is missing/],
     [{ redis_cache_url: 'http://localhost' }, 'redis_cache_url', /redis:\/\//],
+    [{ redis_cache_url: 'redis://localhost/cache' }, 'redis_cache_url', /no number of a database/],
+    [{ redis_cache_url: 'redis://:100%secret@localhost' }, 'redis_cache_url', /"%".*%25/],
     [postgres({ db_host: 'postgres://localhost' }), 'user_db_config.db_host', /is a URL/],
     [postgres({ db_port: 0 }), 'user_db_config.db_port', /out of range/],
     [postgres({ db_password: 12_345 }), 'user_db_config.db_password', /is a number, not a text in quotes/],
