@@ -28,6 +28,9 @@ const STATEMENT_TIMEOUT_MS = 10_000
 /** A server that does not answer at all (frozen, or gone without a word) is given up after this. */
 const QUERY_TIMEOUT_MS = 15_000
 
+/** SQLSTATE, as the server has it for a wrong one. */
+const INVALID_PASSWORD = '28P01'
+
 const PARSERS = new Map<number, (text: string) => unknown>([
   // ISM's counters stay far below 2^53.
   [pg.types.builtins.INT8, Number],
@@ -45,7 +48,7 @@ export function clientConfig(config: PostgresConfig): pg.ClientConfig {
     host: config.host,
     port: config.port,
     user: config.user,
-    password: config.password,
+    password: config.password || noPassword,
     database: config.database,
     ssl:
       config.ssl === 'off'
@@ -56,6 +59,12 @@ export function clientConfig(config: PostgresConfig): pg.ClientConfig {
     keepAlive: true,
     types,
   }
+}
+
+/** Called only where the server asks for one; given an empty one, pg would blame the protocol. */
+function noPassword(): never {
+  const error = new Error('the server asks for a password, and user_db_config.db_password is empty')
+  throw Object.assign(error, { code: INVALID_PASSWORD })
 }
 
 export function openDatabase(

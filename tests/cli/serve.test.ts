@@ -71,6 +71,13 @@ test('a database that was never migrated is refused, and --migrate migrates it',
   }
 })
 
+test('a PostgreSQL that asks for a password where none is configured is not waited for', async () => {
+  const config = await service.configuration({ password: '' })
+  const refused = await startIsmProcess(['serve', '--config', config, '--port', '0'])
+  await expectRefusal(refused, /asks for a password, and user_db_config\.db_password is empty/)
+  expect(refused.stdout).not.toContain('trying again')
+})
+
 test('a PostgreSQL that is not there is tried again until somebody stops ISM', async () => {
   const config = await service.configuration({ port: await reservedPort() })
   const waiting = await startIsmProcess(['serve', '--config', config, '--port', '0'])
