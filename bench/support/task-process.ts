@@ -27,10 +27,13 @@ export class TaskProcess<Task extends object, Report> {
   }
 
   ask(task: Task): Promise<Report> {
-    return new Promise((resolve, reject) => {
+    const answered = new Promise<Report>((resolve, reject) => {
       this.#waiting.push({ resolve, reject })
       this.#process.send(task)
     })
+    // Whoever does something else first hears of a failure when they await it; until then it must not end the suite.
+    answered.catch(() => {})
+    return answered
   }
 
   stop(): Promise<void> {
