@@ -10,6 +10,7 @@ import { startIsm } from './ism-target.ts'
 import { hasNchan, startNchan } from './nchan-target.ts'
 import { BURST, type Measurements, ONE_ROOM, report, SMALL } from './report.ts'
 import { type Load, open, run, runAlone, warmUp } from './runs.ts'
+import { smallRoomsLoad } from './small-rooms.ts'
 import { SMALL_ROOMS, type Target } from './target.ts'
 
 const BURST_SIZE = 16
@@ -109,15 +110,15 @@ async function inEverybodysRoom(
 ): Promise<void> {
   await withReaders(targets, Math.max(...settings.connections), async (readers) => {
     let count = 0
-    for (const size of settings.connections) {
+    for (const size of settings.connections.toSorted((one, other) => one - other)) {
       say(`${size} streams`)
       for (const [target, each] of readers) await open(target, each, 'everybody', { from: count, to: size })
       count = size
-      const one: Load = { name: ONE_ROOM, rooms: () => ['everybody'], deliveries: size }
+      const one: Load = { name: ONE_ROOM, rooms: () => ['everybody'], deliveries: () => size }
       const burst: Load = {
         name: BURST,
         rooms: () => Array(BURST_SIZE).fill('everybody'),
-        deliveries: size * BURST_SIZE,
+        deliveries: () => size * BURST_SIZE,
       }
       await byTurns(readers, [one, burst], size, settings, measured)
     }
@@ -134,10 +135,7 @@ async function inSmallRooms(
   say(`${most} streams in ${SMALL_ROOMS} rooms`)
   await withReaders(targets, most, async (readers) => {
     for (const [target, each] of readers) await open(target, each, 'small', { from: 0, to: most })
-    // A tenth of the rooms at once, another one each time.
-    const rooms = (turn: number) =>
-      Array.from({ length: SMALL_ROOMS / 10 }, (_, n) => ((turn % 10) * SMALL_ROOMS) / 10 + n)
-    await byTurns(readers, [{ name: SMALL, rooms, deliveries: most / 10 }], most, settings, measured)
+    await byTurns(readers, [{ name: SMALL, ...smallRoomsLoad(most) }], most, settings, measured)
   })
 }
 

@@ -10,7 +10,7 @@ export type Load = {
   name: string
   /** What is published at once; the next follows when all of it has arrived. */
   rooms: (turn: number) => ('everybody' | number)[]
-  deliveries: number
+  deliveries: (turn: number) => number
 }
 
 export type Run = {
@@ -76,12 +76,13 @@ export async function runAlone(
   const started = now()
   let deliveries = 0
   for (let turn = 0; now() < started + seconds * 1_000; turn++) {
-    const arrived = readers.expect(load.deliveries)
+    const due = load.deliveries(turn)
+    const arrived = readers.expect(due)
     const { acknowledged, sent } = await target.publish(load.rooms(turn))
     // nchan has no commit: it acknowledges when it has begun to deliver, so there the clock starts when it is told.
     const since = target.storePid ? acknowledged : sent
     for (const at of (await arrived).arrivals) latencies.push(at - since)
-    deliveries += load.deliveries
+    deliveries += due
   }
   const wall = (now() - started) / 1_000
   const after = cpu()
