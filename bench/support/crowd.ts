@@ -16,10 +16,13 @@ export type Crowd = {
   fill(sql: pg.Client): Promise<void>
 }
 
+/** @throws Error where the rooms are not filled: somebody would be in two, and hear twice what is counted once */
 export async function makeCrowd(stage: Stage, count: number): Promise<Crowd> {
+  if (count % ROOM_SIZE !== 0)
+    throw new Error(`${count} people in rooms of ${ROOM_SIZE}: ask for a multiple of ${ROOM_SIZE}`)
   const [outsider, ...people] = newPeople(count + 1)
   if (!outsider) throw new Error('a crowd needs people')
-  const rooms = newRooms(people, Math.ceil(count / ROOM_SIZE), ROOM_SIZE)
+  const rooms = newRooms(people, count / ROOM_SIZE, ROOM_SIZE)
   const [outsiderToken = '', ...tokens] = await stage.tokensOf([outsider, ...people])
   return {
     rooms,
