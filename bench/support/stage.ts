@@ -60,7 +60,13 @@ const SIGNED_AT_ONCE = 500
 
 export async function startStage(): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), 'ism-bench-'))
-  const embedded = await startEmbedded({ dataDirectory: directory, port: 0, env: {}, progress: () => {} })
+  const embedded = await startEmbedded({
+    dataDirectory: directory,
+    temporary: true,
+    port: 0,
+    env: {},
+    progress: () => {},
+  })
   const { postgres } = embedded.config
   const nodes = new Set<Ism>()
   let configured = 0

@@ -22,6 +22,8 @@ export type EmbeddedOptions = {
   env: Readonly<Record<string, string | undefined>>
   /** Relative paths in the environment's values are relative to it. */
   cwd?: string | undefined
+  /** Nobody needs the data directory once this process is gone, whatever way it ends. */
+  temporary?: boolean
   /** Gets a line for each step that takes time, and later for each crash of PostgreSQL. */
   progress: (line: string) => void
 }
@@ -66,6 +68,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       directory: directory.path,
       progress: options.progress,
       searchPath: options.env['PATH'],
+      temporary: options.temporary ?? false,
     })
     started.push(() => cluster.stop())
     const issuer = await startingIssuer
