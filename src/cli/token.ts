@@ -1,6 +1,6 @@
 /** `ism token`: a token for a person of the embedded server. */
 import { resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from './duration.ts'
 import { type Io, writeLine } from './io.ts'
 import { addSubcommand } from './subcommand.ts'
@@ -20,11 +20,15 @@ export function addToken(program: Command, io: Io): void {
       ['ism token dave --display-name "Dave B." --expires 7d', 'another display name, valid for a week'],
       ['TOKEN=$(ism token dave)', 'for a shell'],
     ],
-    exitCodes: ['the token is printed', 'there is no such data directory, or it cannot be used', 'wrong usage'],
+    exitCodes: ['the token is printed', 'the data directory cannot be made or used', 'wrong usage'],
   })
     .argument('<name>', 'whom the token is for', parseName)
     .option('--display-name <text>', 'how others see the person')
-    .option('--expires <duration>', 'how long it is valid: 90s, 15m, 1h, 7d (default: 1h)', parseDuration, 3600)
+    .addOption(
+      new Option('--expires <duration>', 'how long it is valid: 90s, 15m, 1h, 7d')
+        .argParser(parseDuration)
+        .default(3600, '1h'),
+    )
     .option('--data <dir>', 'data directory of the embedded server', DEFAULT_DATA_DIRECTORY)
     .action(async (name: string, { displayName, expires, data }: TokenOptions) => {
       const { developmentToken } = await import('../embedded/development-token.ts')
@@ -40,8 +44,8 @@ export function addToken(program: Command, io: Io): void {
 }
 
 function parseName(name: string): string {
-  if (!/^[^\s\p{Cc}](?:[^\p{Cc}]{0,253}[^\s\p{Cc}])?$/u.test(name)) {
-    throw new InvalidArgumentError('Expected a name of 1 to 255 characters.')
+  if (!/^[^\s\p{Cc}](?:[^\p{Cc}]{0,98}[^\s\p{Cc}])?$/u.test(name)) {
+    throw new InvalidArgumentError('Expected a name of 1 to 100 characters.')
   }
   return name
 }

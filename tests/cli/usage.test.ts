@@ -19,6 +19,12 @@ test.each(COMMANDS)('%s --help has a description, examples and exit codes', asyn
   expect(stdout).toMatch(/Exit codes:\n {2}0 .+\n {2}1 .+\n {2}2 .+\n$/)
 })
 
+test('token --help says once how long a token is valid, and promises no refusal of a directory that it makes', async () => {
+  const { stdout } = await ism(['token', '--help'])
+  expect(stdout.match(/default: (1h|3600)/g)).toEqual(['default: 1h'])
+  expect(stdout).not.toContain('no such data directory')
+})
+
 test('--version is that of the package', async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   expect(await ism(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
@@ -45,6 +51,7 @@ describe('wrong usage is one line and exit code 2', () => {
     ['init --file', /argument missing/],
     ['token', /missing required argument 'name'/],
     ['token a b', /too many arguments/],
+    [`token ${'n'.repeat(101)}`, /a name of 1 to 100 characters/],
     ['token a --expires 1y', /such as 90s, 15m, 1h or 7d/],
     ['token a --expires 0s', /such as 90s/],
     ['token a --expires 90', /such as 90s/],
