@@ -79,7 +79,10 @@ export function openDatabase(
     ...(config.transactionPooler ? {} : { statement_timeout: STATEMENT_TIMEOUT_MS }),
     query_timeout: QUERY_TIMEOUT_MS,
   })
-  pool.on('error', observe.connectionFailed)
+  // One that ends while the pool does has not failed, whatever the server still says to it.
+  pool.on('error', (error) => {
+    if (!pool.ending) observe.connectionFailed(error)
+  })
   // One that is ended in the same breath as it was let in says so before whoever asked for it can listen; without a
   // listener that would end the process. The first statement on it is refused.
   pool.on('connect', (client) => client.on('error', () => {}))

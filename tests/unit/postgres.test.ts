@@ -26,8 +26,36 @@ test('shut down in the same breath as it has let a client in', async () => {
   const greeting = Buffer.concat([AUTHENTICATION_OK, READY_FOR_QUERY, SHUTTING_DOWN])
   server = createServer((socket) => socket.once('data', () => socket.end(greeting)).on('error', () => {}))
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  const db = openDatabase(
+  const db = databaseAt(server, [])
+  const work = db.withConnection((connection) => connection.execute('select 1'))
+  await expect(work).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+  await expect(db.query('test.one', 'select 1')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+  await db.close()
+})
+
+test('shut down while it is closed: no connection has failed', async () => {
+  const failures: Error[] = []
+  const connections: Promise<unknown>[] = []
+  server = createServer((socket) => {
+    connections.push(new Promise((resolve) => socket.once('close', resolve)))
+    socket.once('data', () => {
+      socket.write(Buffer.concat([AUTHENTICATION_OK, READY_FOR_QUERY]))
+      // What it says next is that it goes.
+      socket.once('data', () => socket.end(SHUTTING_DOWN))
+    })
+  })
+  await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
+  const db = databaseAt(server, failures)
+  await db.withConnection(async () => {})
+  await db.close()
+  await Promise.all(connections)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(failures).toEqual([])
+})
+
+function databaseAt(at: Server, failures: Error[]) {
+  const { port } = at.address() as AddressInfo
+  return openDatabase(
     {
       host: '127.0.0.1',
       port,
@@ -39,10 +67,6 @@ test('shut down in the same breath as it has let a client in', async () => {
       poolSize: 1,
       transactionPooler: false,
     },
-    { queryStarted() {}, connectionFailed() {} },
+    { queryStarted() {}, connectionFailed: (error) => failures.push(error) },
   )
-  const work = db.withConnection((connection) => connection.execute('select 1'))
-  await expect(work).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
-  await expect(db.query('test.one', 'select 1')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
-  await db.close()
-})
+}
