@@ -87,7 +87,8 @@ async function serve(options: ServeOptions, io: Io, stop: StopRequests): Promise
   const embedded = options.embedded ? await startDatabase(options, io) : undefined
   try {
     const config = embedded?.config ?? (await configurationOf(io, options.config, portLayer(options.port)))
-    await runApp(config, options, io, stop, embedded)
+    // Asked while the database was on its way up.
+    if (!stop.isAsked) await runApp(config, options, io, stop, embedded)
   } finally {
     if (embedded) await within(DATABASE_STOP_MS, embedded.stop(), 'the database')
   }

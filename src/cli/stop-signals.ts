@@ -4,6 +4,7 @@ import type { Signals, StopSignal } from './io.ts'
 export type StopRequests = {
   /** Resolves at the first signal. */
   asked: Promise<StopSignal>
+  readonly isAsked: boolean
   /** Rejects at a second one. */
   insisted: Promise<never>
   stopListening(): void
@@ -16,13 +17,13 @@ const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM']
 
 export function listenForStop(signals: Signals): StopRequests {
   const listeners = new Map<StopSignal, () => void>()
+  let askedAt: number | undefined
   let insist: (error: Error) => void
   const insisted = new Promise<never>((_, reject) => {
     insist = reject
   })
   insisted.catch(() => {})
   const asked = new Promise<StopSignal>((resolve) => {
-    let askedAt: number | undefined
     for (const signal of SIGNALS) {
       const listener = () => {
         askedAt ??= performance.now()
@@ -36,5 +37,12 @@ export function listenForStop(signals: Signals): StopRequests {
   const stopListening = () => {
     for (const [signal, listener] of listeners) signals.off(signal, listener)
   }
-  return { asked, insisted, stopListening }
+  return {
+    asked,
+    get isAsked() {
+      return askedAt !== undefined
+    },
+    insisted,
+    stopListening,
+  }
 }

@@ -55,6 +55,15 @@ test('SIGINT answers the send in flight, ends the open stream, and leaves no chi
   await ending
 })
 
+test('one that is stopped while its database is made does not begin to serve', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'ism data of tests-'))
+  onTestFinished(() => rm(data, { recursive: true, force: true }))
+  const early = await startIsmProcess(['serve', '--embedded', '--port', '0', '--data', data])
+  await early.until('that the database is made', (output) => output.includes('Making the database cluster'))
+  expect(await early.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(early.stdout).toBe('')
+})
+
 test('a second one on the data directory is refused; ism token works beside the first', async () => {
   const ism = await EmbeddedIsm.start(await copyOfUsed())
   const second = await startIsmProcess(['serve', '--embedded', '--port', '0', '--data', ism.data])
