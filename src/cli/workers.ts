@@ -122,10 +122,12 @@ class WorkerPool {
     for (const { timer } of this.#places) clearTimeout(timer)
     const late: number[] = []
     await Promise.all(
-      this.#places.map(async ({ number, worker }) => {
+      this.#places.map(async ({ number, worker, answers }) => {
         if (!worker || worker.isDead()) return
         const ended = new Promise((resolve) => worker.once('exit', resolve))
-        send(worker, { kind: 'stop' })
+        // Before it listens for messages node:cluster takes them, and it has begun nothing.
+        if (answers) send(worker, { kind: 'stop' })
+        else worker.process.kill('SIGKILL')
         const deadline = setTimeout(() => {
           late.push(number)
           worker.process.kill('SIGKILL')

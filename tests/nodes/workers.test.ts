@@ -227,6 +227,14 @@ test('one that hangs is killed when all are to end, and that is a failure', { ti
   expect(await stillThere(workers)).toEqual([])
 })
 
+test('told to stop before they can hear of it, they end all the same', async () => {
+  const config = await service.configuration()
+  const primary = await startIsmProcess(['serve', '--config', config, '--port', '0', '--workers', '2'])
+  await eventually('there are two', async () => (await workersOf(primary)).length === 2)
+  expect(await primary.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(primary.stderr).toBe('')
+})
+
 test('a start that is hopeless is given up, in a line, by all of them', async () => {
   const other = createServer()
   const port = await reservedPort()
