@@ -16,7 +16,7 @@ export function oneLine(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return oneLine(error.errors[0])
   const reason = error.cause instanceof Error ? oneLine(error.cause) : ''
   const message = error.message.trim().replace(/\s+/g, ' ') || error.name
-  return reason === '' || message.includes(reason) ? message : `${message}: ${reason}`
+  return reason === '' || message.includes(reason) ? message : `${message.replace(/\.$/, '')}: ${reason}`
 }
 
 function stackOf(error: Error): string {
