@@ -6,7 +6,7 @@ import { addCheckConfig } from './check-config.ts'
 import { reportError } from './error-report.ts'
 import { addInit } from './init.ts'
 import { addInitKeyspace } from './init-keyspace.ts'
-import type { Io } from './io.ts'
+import { type Io, writeLine } from './io.ts'
 import { addMigrate } from './migrate.ts'
 import { watchParent } from './orphan-watch.ts'
 import { addPush } from './push.ts'
@@ -66,8 +66,12 @@ function createProgram(io: Io): Command {
 /** Runs the command line as this process; resolves to its exit code once all output is written. */
 export async function runProcess(): Promise<number> {
   const { stdout, stderr, env } = process
-  // A reader that went away (`ism … | head`) is no reason to crash.
-  for (const output of [stdout, stderr]) output.on('error', () => {})
+  let lost: NodeJS.ErrnoException | undefined
+  // A reader that went away (`ism … | head`) is no reason to fail.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') lost = error
+  })
+  stderr.on('error', () => {})
   watchParent(env, process, (signal) => process.kill(process.pid, signal))
   const code = await main(process.argv.slice(2), {
     stdout,
@@ -80,8 +84,11 @@ export async function runProcess(): Promise<number> {
     cwd: process.cwd(),
     signals: process,
   })
-  await Promise.all([stdout, stderr].map((output) => new Promise((done) => output.write('', done))))
-  return code
+  const written = (output: NodeJS.WriteStream) => new Promise((done) => output.write('', done))
+  await written(stdout)
+  if (lost) writeLine(stderr, `ism: standard output cannot be written: ${lost.message}`)
+  await written(stderr)
+  return lost && code === 0 ? 1 : code
 }
 
 if (isEntryPoint(process.argv[1])) process.exitCode = await runProcess()

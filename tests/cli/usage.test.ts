@@ -1,7 +1,13 @@
 /** How the command line answers before any command runs: help, version, wrong usage. */
-import { readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, test } from 'vitest'
 import { ism } from '../support/command-line.ts'
+import { endProcesses, TestProcess } from '../support/test-process.ts'
+
+const PROGRAM = fileURLToPath(new URL('../../bin/ism.js', import.meta.url))
+
+afterEach(endProcesses)
 
 const COMMANDS = ['serve', 'migrate', 'init-keyspace', 'check-config', 'status', 'send-notification', 'init', 'token']
 
@@ -29,6 +35,19 @@ test('--version is that of the package', async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   expect(await ism(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
 })
+
+test.skipIf(!existsSync('/dev/full'))(
+  'output for which there is no room is a failure; nobody who reads it is none',
+  async () => {
+    const run = (shell: string) => new TestProcess('sh', ['-c', shell, process.execPath, PROGRAM])
+    const full = run('exec "$0" "$1" --help > /dev/full')
+    expect(await full.exited).toEqual({ code: 1, signal: null })
+    expect(full.stderr).toMatch(/^ism: standard output cannot be written: ENOSPC.*$/m)
+    const unread = run('"$0" "$1" --help | true; echo end')
+    expect(await unread.exited).toEqual({ code: 0, signal: null })
+    expect(unread.stderr).toBe('')
+  },
+)
 
 test('no command at all is wrong usage, and shows the help', async () => {
   const { code, stdout, stderr } = await ism([])
