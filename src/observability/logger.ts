@@ -1,6 +1,7 @@
 /** The log: one JSON line an event, without tokens, passwords and message bodies. */
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { LogLevel } from '../config/config.ts'
+import { openLogOutput } from './log-output.ts'
 
 export type { Logger }
 
@@ -34,26 +35,8 @@ function errorFields(error: unknown) {
   return { type, message, stack, ...('code' in error && { code: error.code }) }
 }
 
-/** Lines of one turn of the event loop share a write; what is left at the process's end is written then. */
-function standardOutput(): DestinationStream & { flushSync(): void } {
-  const output = pino.destination(1)
-  let lines = ''
-  const flushSync = () => {
-    if (lines !== '') output.write(lines)
-    lines = ''
-  }
-  process.once('exit', flushSync)
-  return {
-    write(line) {
-      if (lines === '') setImmediate(flushSync)
-      lines += line
-    },
-    flushSync,
-  }
-}
-
 /** Writes to standard output unless given another destination. */
-export function createLogger(level: LogLevel, destination: DestinationStream = standardOutput()): Logger {
+export function createLogger(level: LogLevel, destination: DestinationStream = openLogOutput(1)): Logger {
   return pino(
     { level, redact, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: errorFields } },
     destination,

@@ -16,6 +16,8 @@ export type Surroundings = {
   clockShiftSeconds?: number
   /** Another program than this test's own to run JavaScript with. */
   node?: string
+  /** Where its standard output goes, in place of `stdout`: a file's descriptor. */
+  output?: number
 }
 
 const PROGRAM = fileURLToPath(new URL('../../bin/ism.js', import.meta.url))
@@ -63,12 +65,17 @@ export class TestProcess {
   constructor(
     program: string,
     parameters: string[],
-    surroundings: Omit<Surroundings, 'clockShiftSeconds' | 'node'> = {},
+    {
+      output = 'pipe',
+      ...surroundings
+    }: Omit<Surroundings, 'clockShiftSeconds' | 'node' | 'output'> & {
+      output?: number | 'pipe'
+    } = {},
   ) {
     this.#child = spawn(program, parameters, {
       env: ownEnvironment(),
       ...surroundings,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', output, 'pipe'],
     })
     running.add(this)
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take('stdout', text))
