@@ -14,7 +14,10 @@ export async function serveMetrics(
       response.writeHead(404).end()
       return
     }
-    response.writeHead(200, { 'Content-Type': METRICS_TYPE }).end(await scrape())
+    await scrape().then(
+      (text) => response.writeHead(200, { 'Content-Type': METRICS_TYPE }).end(text),
+      () => response.writeHead(500).end(),
+    )
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
