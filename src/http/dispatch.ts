@@ -11,11 +11,21 @@ export function dispatch(router: Router<State>): Middleware<State> {
   const fixed = fixedRoutes(router)
   const dispatchByPattern = router.routes() as Middleware<State>
   return (ctx, next) => {
-    const handler = fixed.get(ctx.path)?.get(ctx.method)
-    if (!handler) return dispatchByPattern(ctx, next)
+    const handlers = fixed.get(ctx.path)
+    if (!handlers) return dispatchByPattern(ctx, next)
+    const handler = handlers.get(ctx.method)
+    // Not another route's parameter: GET /api/rooms/create-room names no room.
+    if (!handler) return next()
     setRoute(ctx, ctx.path)
     return handler(ctx as RouteContext)
   }
+}
+
+/** Those of the route that `dispatch` would find at `path`; none where nothing is there. */
+export function allowedMethods(router: Router<State>, path: string): string[] {
+  const routes = router.match(path, '').path
+  const fixed = routes.filter(({ paramNames }) => paramNames.length === 0)
+  return [...new Set((fixed.length > 0 ? fixed : routes).flatMap(({ methods }) => methods))]
 }
 
 /** The route's pattern, for the metrics; `none` where nothing is at this path. */

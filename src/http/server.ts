@@ -7,7 +7,7 @@ import Koa, { type Middleware } from 'koa'
 import type { Logger } from '../observability/logger.ts'
 import { invalid } from '../shared/app-error.ts'
 import { responseOf, type State } from './context.ts'
-import { dispatch } from './dispatch.ts'
+import { allowedMethods, dispatch } from './dispatch.ts'
 import { refuseBroken, refuseUnknown, renderErrors } from './errors.ts'
 import { serveByTurns } from './first-requests.ts'
 import { limitPipelining } from './pipelining.ts'
@@ -70,10 +70,6 @@ const checkHead: Middleware<State> = ({ req }, next) => {
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     throw invalid('Transfer-Encoding: only chunked is understood')
   return next()
-}
-
-function allowedMethods(router: Router<State>, path: string): string[] {
-  return [...new Set(router.match(path, '').path.flatMap(({ methods }) => methods))]
 }
 
 /**

@@ -97,6 +97,9 @@ describe('a path', () => {
     ['GET', '/api/rooms/5b0d1c9e-3f6a-4c83-9a0e-5f1d2c3b4a59/leave', 'POST'],
     ['GET', '/api/users/ignore/5b0d1c9e-3f6a-4c83-9a0e-5f1d2c3b4a59', 'POST, DELETE'],
     ['GET', '/api/users/friends/5b0d1c9e-3f6a-4c83-9a0e-5f1d2c3b4a59', 'DELETE'],
+    ['GET', '/api/rooms/create-room', 'POST'],
+    ['PUT', '/api/rooms/create-room', 'POST'],
+    ['DELETE', '/api/users/friends/requests', 'HEAD, GET'],
   ])('takes no %s at %s, but %s', async (method, path, allowed) => {
     for (const token of [alice.token, 'bad']) {
       const answer = await call(path, { method, headers: { authorization: `Bearer ${token}` } })
