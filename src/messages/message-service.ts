@@ -87,14 +87,23 @@ export class MessageService {
   }
 
   async #quote(sender: CurrentUser, message: Extract<NewMessage, { type: 'Reply' }>) {
+    const { roomId } = message
     const { replyMsgId, replyCreatedAt, replyText } = message.body
-    const quoted = await this.#find(sender, message.roomId, replyCreatedAt, replyMsgId)
+    const access = await findTimelineAccess(this.#db, roomId, sender.id)
+    const quoted = access && (await this.#find(roomId, replyCreatedAt, replyMsgId, access.archivedSeq))
+    // Who has left since may send again what was sent before: the log knows, and refuses everything else of theirs.
+    if (!quoted || quoted.messageType === MessageType.RoomChange) membersOnly(access)
     if (!quoted) throw notFound('The message replied to was not found in this room.')
     return quote(quoted, replyText)
   }
 
-  async #find(user: CurrentUser, roomId: string, createdAt: Date, messageId: string): Promise<MessageRow | undefined> {
-    const { archivedSeq } = membersOnly(await findTimelineAccess(this.#db, roomId, user.id))
+  /** @param archivedSeq as for `#page` */
+  async #find(
+    roomId: string,
+    createdAt: Date,
+    messageId: string,
+    archivedSeq: number,
+  ): Promise<MessageRow | undefined> {
     const inLog = await findInLog(this.#db, roomId, createdAt, messageId, archivedSeq)
     return (
       inLog ??

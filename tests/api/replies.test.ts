@@ -108,6 +108,21 @@ describe('a reply quotes', () => {
     expect((await post(bob, to(text), { clientMessageId })).body).toEqual(first.body)
     expectRefusal(await post(bob, to(text, { replyText: 'Fish' }), { clientMessageId }), 'CONFLICT')
   })
+
+  test('once for one clientMessageId, also where its sender has left since, as a text does', async () => {
+    const chatRoomId = await alice.createRoom([bob], 'Left')
+    const { body: question } = await alice.send(chatRoomId, 'Who stays?')
+    const [one, other] = [{ clientMessageId: randomUUID() }, { clientMessageId: randomUUID() }]
+    const said = await bob.send(chatRoomId, 'Not me', one)
+    const replied = await post(bob, to(question), { chatRoomId, ...other })
+    await bob.post(`/api/rooms/${chatRoomId}/leave`)
+    expect(await bob.send(chatRoomId, 'Not me', one)).toMatchObject({ status: 200, body: said.body })
+    expect(await post(bob, to(question), { chatRoomId, ...other })).toMatchObject({ status: 200, body: replied.body })
+    const message = 'You are not a member of this room.'
+    const more = { chatRoomId, clientMessageId: randomUUID() }
+    expectRefusal(await post(bob, to(question), more), 'INSUFFICIENT_PERMISSIONS', message)
+    expect(await alice.timeline(chatRoomId)).toHaveLength(4)
+  })
 })
 
 test.each([
@@ -165,6 +180,7 @@ describe('refuses', () => {
     expect(join.msgType).toBe('RoomChange')
     expectRefusal(await post(bob, to(join)), 'VALIDATION_ERROR', 'replyMsgId: a RoomChange cannot be replied to')
     await outsider.post(`/api/rooms/${roomId}/leave`)
+    expectRefusal(await post(outsider, to(join)), 'INSUFFICIENT_PERMISSIONS', 'You are not a member of this room.')
   })
 
   test('an unknown room and who is not in it, whether the message exists or not', async () => {
