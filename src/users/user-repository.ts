@@ -38,16 +38,18 @@ export function searchUsers(
   limit: number,
 ): Promise<UserWithPair[]> {
   const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  // PostgreSQL's lower() takes each character by itself. What kept the names of ISM 0.7.9 did not, as JavaScript does not.
   return db.query<UserWithPair>(
     'users.search',
     `select ${USER_COLUMNS}, r.state as "pairState", $2::uuid < u.id as "viewerIsA"
     from app_user u
     left join user_relationship r on r.user_a_id = least(u.id, $2::uuid) and r.user_b_id = greatest(u.id, $2::uuid)
     where u.deleted_at is null and u.id <> $2
-      and lower(coalesce(u.raw_name, u.display_name)) like lower($1::text)
+      and (lower(coalesce(u.raw_name, u.display_name)) like lower($1::text)
+        or lower(coalesce(u.raw_name, u.display_name)) like $6::text)
       and ($3::text is null or (u.display_name, u.id) > ($3::text, $4::uuid))
     order by u.display_name, u.id
     limit $5`,
-    [pattern, viewerId, after?.displayName ?? null, after?.id ?? null, limit],
+    [pattern, viewerId, after?.displayName ?? null, after?.id ?? null, limit, pattern.toLowerCase()],
   )
 }

@@ -88,6 +88,18 @@ describe('the search', () => {
     expect((await search('ALICE', undefined, one)).body.content[0].relationshipType).toBe('CLIENT_GOT_BLOCKED')
   })
 
+  it('finds a name whose lower case depends on what is around it, or is longer, as written and in any case', async () => {
+    await addUsers(['Γιώργος'])
+    // As ISM 0.7.9 kept it: its lower case is that of the Unicode standard, an i and a dot above.
+    await ism.sql.query(
+      `insert into app_user (id, created_at, display_name, raw_name, friends_count, street_credits, role)
+      values (gen_random_uuid(), now(), 'İbrahim', $1, 0, 0, 'USER')`,
+      ['İbrahim'.toLowerCase()],
+    )
+    for (const text of ['Γιώργος', 'ΓΙΏΡΓΟΣ']) expect([text, await found(text)]).toEqual([text, ['Γιώργος']])
+    for (const text of ['İbrahim', 'İBRAHIM']) expect([text, await found(text)]).toEqual([text, ['İbrahim']])
+  })
+
   it('finds a part of a name in any case, and nobody where there is nobody', async () => {
     await addUsers(['Case Sensitive', 'cASE insensitive'])
     for (const text of ['case ', 'CASE ', 'cAsE ']) expect(await found(text)).toHaveLength(2)
