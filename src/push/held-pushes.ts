@@ -11,10 +11,14 @@ export type Held = {
   readonly behind: Push[]
 }
 
+/** A push for a whole room waits once for each of its members who is held up by another one. */
+const MAX_BEHIND = 100_000
+
 export class HeldPushes {
   readonly #held = new Set<Held>()
   /** Which push holds somebody up. */
   readonly #holding = new Map<string, Held>()
+  #behind = 0
 
   hold(push: Push): Held {
     const held: Held = { push, refusals: 0, acceptances: 0, dueAt: 0, behind: [] }
@@ -27,12 +31,19 @@ export class HeldPushes {
   release(held: Held): Push[] {
     this.#held.delete(held)
     for (const user of held.push.users) this.#holding.delete(user)
+    this.#behind -= held.behind.length
     return held.behind
   }
 
   clear(): void {
     this.#held.clear()
     this.#holding.clear()
+    this.#behind = 0
+  }
+
+  /** So much waits behind them that nothing else is to be split. */
+  get isFull(): boolean {
+    return this.#behind >= MAX_BEHIND
   }
 
   /** Infinity where none is held. */
@@ -58,15 +69,21 @@ export class HeldPushes {
   /** @returns nothing where nobody is held up; otherwise the push for the others, and the parts that wait from now on */
   split(push: Push): { free: Push | undefined; behind: Push[] } | undefined {
     if (this.#holding.size === 0 || !push.users.some((user) => this.#holding.has(user))) return undefined
+    const users: string[] = []
+    const parts = new Map<Held, string[]>()
+    for (const user of push.users) {
+      const held = this.#holding.get(user)
+      const part = held ? parts.get(held) : users
+      if (part) part.push(user)
+      else if (held) parts.set(held, [user])
+    }
     const behind: Push[] = []
-    for (const held of this.#held) {
-      const users = push.users.filter((user) => this.#holding.get(user) === held)
-      if (users.length === 0) continue
-      const part = { ...push, users }
+    for (const [held, theirs] of parts) {
+      const part = { ...push, users: theirs }
       held.behind.push(part)
       behind.push(part)
     }
-    const users = push.users.filter((user) => !this.#holding.has(user))
+    this.#behind += behind.length
     return { free: users.length > 0 ? { ...push, users } : undefined, behind }
   }
 }

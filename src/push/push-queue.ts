@@ -223,8 +223,10 @@ export class PushQueue {
     this.#closed(pushes)
   }
 
+  /** Empty, too, while too much is held up: those who hold it up are tried as ever. */
   #nextBatch(): Push[] {
     for (;;) {
+      if (this.#held.isFull) return []
       const [source = this.#waiting] = this.#first
       const batch = this.#take(source)
       if (source !== this.#waiting && source.length === 0) this.#first.shift()
@@ -237,7 +239,7 @@ export class PushQueue {
     const { maxPushes, maxBytes } = this.#target
     const batch: Push[] = []
     let taken = 0
-    for (let bytes = 0; taken < source.length && batch.length < maxPushes; taken++) {
+    for (let bytes = 0; taken < source.length && batch.length < maxPushes && !this.#held.isFull; taken++) {
       const push = source[taken]
       if (!push) break
       bytes += sizeOf(push)

@@ -86,6 +86,28 @@ test('one that is refused is found by halving, tried twenty times, and dies alon
   expect(queue.oldestSeq).toBe(Number.POSITIVE_INFINITY)
 })
 
+test('a room whose members are held up one by one costs neither minutes nor much memory, and all get all in order', {
+  timeout: 60_000,
+}, async () => {
+  const people = Array.from({ length: 1_000 }, (_, n) => `user ${n}`)
+  let isBroken = true
+  const { queue, accepted } = queueFor(() => (isBroken ? refused('answered 500') : ACCEPTED))
+  queue.add(people.map((user, n) => push(n, [user])))
+  await vi.advanceTimersByTimeAsync(1_000)
+  const [startedAt, heapBefore] = [process.hrtime.bigint(), process.memoryUsage().heapUsed]
+  queue.add(Array.from({ length: 2_000 }, (_, n) => push(1_000 + n, people)))
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(Number(process.hrtime.bigint() - startedAt) / 1e6).toBeLessThan(5_000)
+  expect((process.memoryUsage().heapUsed - heapBefore) / 1024 ** 2).toBeLessThan(150)
+  isBroken = false
+  await vi.advanceTimersByTimeAsync(120_000)
+  expect(queue.oldestSeq).toBe(Number.POSITIVE_INFINITY)
+  const got = new Map<string, number[]>(people.map((user) => [user, []]))
+  for (const { seq, users } of accepted) for (const user of users) got.get(user)?.push(seq)
+  const toAll = Array.from({ length: 2_000 }, (_, n) => 1_000 + n)
+  expect([...got.values()].filter((seqs, n) => seqs.join() !== [n, ...toAll].join())).toEqual([])
+})
+
 test('health is as before once the last refused one was given up', async () => {
   const { queue, dead } = queueFor(() => refused())
   queue.add([push(0, ['a'])])
