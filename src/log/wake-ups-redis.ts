@@ -2,6 +2,9 @@
 import { openRedis } from '../infra/redis.ts'
 import type { WakeUpHandlers, WakeUps } from './wake-ups.ts'
 
+/** From a refused subscription to the next try: somebody may allow it, and the connection stays as it is. */
+const RETRY_MS = 1_000
+
 export type RedisWakeUps = WakeUps & {
   /** Rejects where Redis does not answer, or does not let this node listen. */
   check(): Promise<void>
@@ -15,10 +18,12 @@ export function openRedisWakeUps(url: string, epoch: string, handlers: WakeUpHan
   let closed = false
   let newest = 0
   let publishing = false
+  let retry: NodeJS.Timeout | undefined
 
   const hear = (seq: string) => handlers.woken(Number(seq))
 
   async function ready(): Promise<void> {
+    clearTimeout(retry)
     try {
       // A connection that comes back has its subscription already; once more changes nothing.
       await client.subscribe(channel, hear)
@@ -26,6 +31,8 @@ export function openRedisWakeUps(url: string, epoch: string, handlers: WakeUpHan
       handlers.connected()
     } catch (error) {
       lost(error as Error)
+      // Where the connection broke, the next one is ready by itself.
+      if (!closed) retry = setTimeout(() => client.isReady && void ready(), RETRY_MS)
     }
   }
 
@@ -68,6 +75,7 @@ export function openRedisWakeUps(url: string, epoch: string, handlers: WakeUpHan
     },
     async close() {
       closed = true
+      clearTimeout(retry)
       client.destroy()
     },
   }

@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
+import { createClient } from 'redis'
 import { expect, test } from 'vitest'
 import { openRedisWakeUps } from '../../src/log/wake-ups-redis.ts'
 import { describeWakeUps, type WakeUpServer } from '../contract/wake-ups.contract.ts'
@@ -84,6 +85,38 @@ describeWith(['ISM_TEST_REDIS_URL'], 'Redis', ({ ISM_TEST_REDIS_URL }) => {
     await eventually('it fails', async () => failures.length > 0)
     await wakeUps.close()
     expect(failures.map((error) => `${error.stack} ${JSON.stringify(error)}`).join()).not.toContain('SECRET')
+  })
+
+  test('who may not subscribe for a while listens once it is allowed', { timeout: 40_000 }, async () => {
+    const admin = createClient({ url: direct.href })
+    await admin.connect()
+    const url = new URL(direct)
+    url.username = `ism-${randomUUID()}`
+    url.password = randomUUID()
+    const change = (...rules: string[]) => admin.sendCommand(['ACL', 'SETUSER', url.username, ...rules])
+    const commands = ['subscribe', 'unsubscribe', 'publish', 'ping', 'hello', 'client', 'info']
+    await change('on', `>${url.password}`, 'resetchannels', ...commands.map((command) => `+${command}`))
+    const failures: Error[] = []
+    const wakeUps = openRedisWakeUps(url.href, randomUUID(), {
+      woken() {},
+      connected() {},
+      failed: (error) => failures.push(error),
+    })
+    try {
+      await eventually('it is refused', async () => failures.length > 0)
+      await expect(wakeUps.check()).rejects.toThrow('refuses the subscription')
+      await change('&ism:*')
+      await eventually('it listens', async () => wakeUps.connected, 10_000)
+      await change('resetchannels')
+      await eventually('it is refused again', async () => !wakeUps.connected, 10_000)
+      await change('&ism:*')
+      await eventually('it listens again', async () => wakeUps.connected, 10_000)
+      await wakeUps.check()
+    } finally {
+      await wakeUps.close()
+      await admin.sendCommand(['ACL', 'DELUSER', url.username])
+      admin.destroy()
+    }
   })
 
   /** Behind a transaction pooler nothing but Redis wakes. */
