@@ -159,7 +159,7 @@ export class Cassandra {
 
   /** @throws AppError SERVICE_UNAVAILABLE */
   async read(query: string, params: unknown[]): Promise<Row[]> {
-    return await this.#answering(async (client) => (await client.execute(query, params)).rows)
+    return await this.#answering((client) => readAll(client, query, params))
   }
 
   /** Several statements must be of one partition. @throws AppError SERVICE_UNAVAILABLE */
@@ -208,6 +208,20 @@ export class Cassandra {
     // It ends by itself; what it still waits for is as unavailable as the rest.
     client.shutdown().catch(() => {})
   }
+}
+
+/**
+ * A server may end a page early, even an empty one, as ScyllaDB does at 1 MB; only its state says whether that was all
+ * (CQL protocol v4, section 8). The driver's own iterator takes an empty page for the end.
+ */
+async function readAll(client: cassandra.Client, query: string, params: unknown[]): Promise<Row[]> {
+  let { rows, pageState } = await client.execute(query, params)
+  while (pageState) {
+    const next = await client.execute(query, params, { pageState })
+    rows = [...rows, ...next.rows]
+    pageState = next.pageState
+  }
+  return rows
 }
 
 /** One line; of several nodes that failed, each with its own reason. */
