@@ -21,6 +21,8 @@ export async function fetchKeySet(config: TokenIssuerConfig, closing: AbortSigna
   const keySet = await fetchObject(jwksUrl(metadata['jwks_uri'], config), closing)
   const keys = keySet['keys']
   if (!Array.isArray(keys)) throw new Error('The key set of the issuer has no keys array')
+  // No provider works without: it is on its way up, or something else answers in its place.
+  if (keys.length === 0) throw new Error('The issuer publishes no keys')
   return { keys }
 }
 

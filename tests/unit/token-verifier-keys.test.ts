@@ -209,6 +209,20 @@ describe('an issuer that is down', () => {
     expect(logger.warn).toHaveBeenCalledOnce()
   })
 
+  it('is one that answers without a single key, as on its way up: nobody is signed out', async () => {
+    const verifier = verifierWith()
+    const remembered = await fresh(first)
+    await verifier.verify(remembered)
+    issuer.keys = []
+    vi.advanceTimersByTime(11 * MINUTE)
+    await verifier.verify(remembered)
+    await vi.waitFor(() => expect(issuer.requests.jwks).toBe(2))
+    await vi.waitFor(() => expect(logger.warn).toHaveBeenCalledOnce())
+    expect((await verifier.verify(remembered)).userId).toBe(ALICE)
+    expect((await verifier.verify(await fresh(first))).userId).toBe(ALICE)
+    await expect(verifier.verify(await fresh(second))).rejects.toMatchObject(UNREACHABLE)
+  })
+
   it('is asked again after two seconds where no key is known, and then works', async () => {
     down()
     const verifier = verifierWith()
