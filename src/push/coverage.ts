@@ -26,6 +26,8 @@ const MAX_EVENTS = 200_000
 /** Ids of people in the lists of waiting events. */
 const MAX_IDS = 2_000_000
 const EVENTS_AT_ONCE = 250
+/** Whom one statement looks up, in about a second: more than ten of them, and PostgreSQL gives it up, each time anew. */
+const PEOPLE_AT_ONCE = 100_000
 const RETRY_MS = 1_000
 /** A PostgreSQL that crashed has forgotten who is connected where; the nodes tell it anew within some three seconds. */
 const RECOVERY_MS = 5_000
@@ -86,8 +88,8 @@ export class Coverage {
     for (const users of new Set(addressed.map((each) => each.users))) for (const user of users) people.add(user)
     if (people.size === 0) return
     const leases = await this.#leases(people)
-    const covered = leases.isTrusted ? new Set(leases.covered) : people
-    const gone = new Set(leases.gone)
+    const covered = leases.isTrusted ? leases.covered : people
+    const { gone } = leases
     const parts = new Map<readonly string[], { gets: readonly string[]; waits: readonly string[] }>()
     const decided: Decided[] = []
     const page: WaitingPage = {
@@ -130,14 +132,23 @@ export class Coverage {
     clearTimeout(this.#timer)
   }
 
+  /** `now` is from before anything was looked at. */
   async #leases(people: Set<string>) {
-    const leases = await findLeases(this.#db, [...people], this.#holder)
-    const { now, nodeId } = leases
-    this.#clock = now - performance.now()
-    const isAnother = this.#nodeId !== undefined && this.#nodeId !== nodeId
-    if (nodeId === null || isAnother) this.#trustedFrom = now + RECOVERY_MS
-    this.#nodeId = nodeId ?? ''
-    return { ...leases, isTrusted: now >= this.#trustedFrom }
+    const ids = [...people]
+    const found = { now: Number.POSITIVE_INFINITY, until: 0, covered: new Set<string>(), gone: new Set<string>() }
+    for (let from = 0; from < ids.length; from += PEOPLE_AT_ONCE) {
+      const leases = await findLeases(this.#db, ids.slice(from, from + PEOPLE_AT_ONCE), this.#holder)
+      const { now, nodeId, until, covered, gone } = leases
+      this.#clock = now - performance.now()
+      const isAnother = this.#nodeId !== undefined && this.#nodeId !== nodeId
+      if (nodeId === null || isAnother) this.#trustedFrom = now + RECOVERY_MS
+      this.#nodeId = nodeId ?? ''
+      found.now = Math.min(found.now, now)
+      found.until = Math.max(found.until, until)
+      for (const user of covered) found.covered.add(user)
+      for (const user of gone) found.gone.add(user)
+    }
+    return { ...found, isTrusted: found.now >= this.#trustedFrom }
   }
 
   #wait(page: WaitingPage, now: number): void {
@@ -177,7 +188,7 @@ export class Coverage {
             page.dueAt = performance.now() + (page.until - now) + 1
             break
           }
-          await this.#decidePage(page, { covered: new Set(covered), gone: new Set(gone) }, round)
+          await this.#decidePage(page, { covered, gone }, round)
         }
       }
     } catch (error) {
