@@ -134,7 +134,8 @@ export function createObservations(logger: Logger) {
     },
     pushRefused(target: string, { seq, attempts }: { seq: number; attempts: number }, reason: string): void {
       metrics.pushes.inc({ target, outcome: 'refused' })
-      logger.warn({ target, seq, attempts, reason }, 'a push was refused: trying again')
+      const message = 'a push was refused: trying again'
+      if (isDue(`${message} ${target}`, SAY_AGAIN_MS)) logger.warn({ target, seq, attempts, reason }, message)
     },
     pushUnanswered(target: string, reason: string, retryMs: number): void {
       metrics.pushes.inc({ target, outcome: 'unanswered' })
