@@ -223,7 +223,9 @@ async function start(config: Config, options: StartOptions, closing: Closing): P
   closing.push(async () => {
     // The listener first: a client whose stream ends must not come back to this node.
     const drained = server.close(CLOSE_DEADLINE_MS)
-    await Promise.all([drained, log.hub.close(), webhooks.stop(), pushes.stop(), records?.stop()])
+    // The archive now, too: a store that is frozen keeps it for as long as its last clients may take.
+    const outbound = [webhooks.stop(), pushes.stop(), records?.stop(), log.archive.stop()]
+    await Promise.all([drained, log.hub.close(), ...outbound])
     await Promise.all([log.batches.idle(), log.notifications.idle()])
   })
   records?.start(createRecordIntake(log.notifications, observe))

@@ -118,8 +118,9 @@ export async function startLog(
     closing.push(() => projector.stop())
     return projector
   }
-  await project(createArchive(db, createLogReader(db, tail), store))
+  const archive = await project(createArchive(db, createLogReader(db, tail), store))
   return {
+    archive,
     currentUsers,
     authorised,
     tail,

@@ -1,5 +1,6 @@
 /** Cassandra and ScyllaDB: how ISM connects to a cluster, and what its errors mean to a caller. */
 import { createRequire } from 'node:module'
+import { setTimeout as delay } from 'node:timers/promises'
 import cassandra from 'cassandra-driver'
 import type { CassandraConfig } from '../config/config.ts'
 import { unavailable } from '../shared/app-error.ts'
@@ -26,6 +27,7 @@ const PATIENCE_MS = 60_000
 const HEARTBEAT_MS = 10_000
 const RECONNECT_MS = 1_000
 const AGREEMENT_SECONDS = 30
+const CLOSE_MS = 1_000
 
 /** What waiting does not mend: a refused log-in, no such keyspace, tables that are missing. */
 export class CassandraSetupError extends Error {
@@ -181,8 +183,9 @@ export class Cassandra {
 
   async close(): Promise<void> {
     this.#closed = true
-    const client = await this.#client?.catch(() => undefined)
-    await client?.shutdown()
+    const gone = this.#client?.then((client) => client.shutdown()).catch(() => {})
+    // It may be waiting for nodes that do not answer; nothing of it is used any more.
+    await Promise.race([gone, delay(CLOSE_MS)])
   }
 
   async #answering<T>(work: (client: cassandra.Client) => Promise<T>): Promise<T> {
