@@ -185,7 +185,9 @@ export class Cassandra {
     this.#closed = true
     const gone = this.#client?.then((client) => client.shutdown()).catch(() => {})
     // It may be waiting for nodes that do not answer; nothing of it is used any more.
-    await Promise.race([gone, delay(CLOSE_MS)])
+    const patience = new AbortController()
+    await Promise.race([gone, delay(CLOSE_MS, undefined, { signal: patience.signal }).catch(() => {})])
+    patience.abort()
   }
 
   async #answering<T>(work: (client: cassandra.Client) => Promise<T>): Promise<T> {
