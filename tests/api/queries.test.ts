@@ -1,11 +1,13 @@
 /** Counts the statements that a request sends to PostgreSQL: none of them grows with what there is to list. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { archived } from '../support/archive.ts'
 import type { EventStream } from '../support/event-stream.ts'
+import { eventually } from '../support/eventually.ts'
 import { appendSystemMessage } from '../support/hearing.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { appendMany } from '../support/many-messages.ts'
 import type { Answer, Person } from '../support/person.ts'
+import { waitingForLocks } from '../support/waiting.ts'
 
 const TOKEN = 'metrics-token'
 /** What goes on beside requests: the tail, the archive, maintenance. */
@@ -130,10 +132,7 @@ test('sends that come while the log is busy share their calls', async () => {
   const busy = await ism.sql.connect()
   await busy.query('begin; select lock_log()')
   const sending = queriesOf(() => Promise.all(Array.from({ length: 64 }, (_, n) => alice.send(roomId, `${n}`))))
-  await vi.waitFor(async () => {
-    const { rowCount } = await busy.query(`select from pg_locks where locktype = 'advisory' and not granted`)
-    expect(rowCount).toBe(1)
-  })
+  await eventually('one of them waits for it', async () => (await waitingForLocks(ism.sql, 'advisory')) === 1)
   await busy.query('commit')
   busy.release()
   const sent = await sending
@@ -181,12 +180,8 @@ test('streams that come while others open share their queries', async () => {
   await holder.query('begin; lock table stream_ticket in access exclusive mode')
   const sent = await queriesOf(async () => {
     const opening = people.map((person, n) => person.source(`?ticket=${tickets[n]}`))
-    await vi.waitFor(async () => {
-      const { rowCount } = await holder.query(
-        `select from pg_locks where relation = 'stream_ticket'::regclass and not granted`,
-      )
-      expect(rowCount).toBe(1)
-    })
+    const waiting = () => waitingForLocks(ism.sql, { table: 'stream_ticket' })
+    await eventually('they wait for the table, together', async () => (await waiting()) === 1)
     await bob.get('/api/notifications/cursor')
     await holder.query('commit')
     const streams = await Promise.all(opening)

@@ -11,6 +11,7 @@ import { startIsm, type TestIsm } from '../support/ism.ts'
 import { nowSeconds, sign } from '../support/issuer-server.ts'
 import type { Answer, Person } from '../support/person.ts'
 import { expectRefusal, expectUnauthenticated } from '../support/refusal.ts'
+import { waitingForLocks } from '../support/waiting.ts'
 
 const ORIGIN = 'https://app.example'
 const METRICS_TOKEN = 'metrics-token'
@@ -184,12 +185,8 @@ test('however many come at once with tickets, a request finds a connection', { t
   await holder.query('begin; lock table stream_ticket in access exclusive mode')
   const opening = tickets.map((ticket) => alice.source(`?ticket=${ticket}`))
   try {
-    await eventually('they wait for the table, together', async () => {
-      const { rowCount } = await ism.sql.query(
-        `select from pg_locks where relation = 'stream_ticket'::regclass and not granted`,
-      )
-      return rowCount === 1
-    })
+    const waiting = () => waitingForLocks(ism.sql, { table: 'stream_ticket' })
+    await eventually('they wait for the table, together', async () => (await waiting()) === 1)
     const asked = performance.now()
     expect((await bob.get('/api/users/search?username=nobody')).status).toBe(200)
     expect(performance.now() - asked).toBeLessThan(2_000)

@@ -8,6 +8,7 @@ import { eventually } from '../support/eventually.ts'
 import { appendSystemMessage } from '../support/hearing.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Person } from '../support/person.ts'
+import { waitingForLocks } from '../support/waiting.ts'
 
 const PEOPLE = 40
 
@@ -111,10 +112,7 @@ describe('of the uses of tickets in one statement', () => {
     const uses = (node: StreamTickets, order: string[]) =>
       Promise.all(order.map((ticket) => outcome(node.use(ticket, false))))
     const opened = Promise.all([uses(nodes[0], tickets), uses(nodes[1], tickets.toReversed())])
-    await eventually('both wait', async () => {
-      const { rowCount } = await ism.sql.query('select from pg_locks where not granted')
-      return rowCount === 2
-    })
+    await eventually('both wait', async () => (await waitingForLocks(ism.sql)) === 2)
     await holder.query('commit')
     holder.release()
     const outcomes = (await opened).flat()

@@ -10,6 +10,7 @@ import { appendSystemMessage } from '../support/hearing.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Person } from '../support/person.ts'
 import { expectRefusal } from '../support/refusal.ts'
+import { waitingForLocks } from '../support/waiting.ts'
 
 const METRICS_TOKEN = 'metrics-token'
 
@@ -132,12 +133,8 @@ test('streams go on, and end with their person, while requests hold every connec
   await holder.query('begin; lock table chat_room in access exclusive mode')
   const waiting = Array.from({ length: ism.config.postgres.poolSize + 5 }, () => alice.get('/api/rooms'))
   try {
-    await eventually('they hold all of it', async () => {
-      const { rowCount } = await ism.sql.query(
-        `select from pg_locks where relation = 'chat_room'::regclass and not granted`,
-      )
-      return rowCount === ism.config.postgres.poolSize
-    })
+    const waiting = () => waitingForLocks(ism.sql, { table: 'chat_room' })
+    await eventually('they hold all of it', async () => (await waiting()) === ism.config.postgres.poolSize)
     await appendSystemMessage(ism, [alice], 'all the same')
     await stream.until(() => stream.events.some(({ message }) => message === 'all the same'), 'it', 3_000)
     await ism.sql.query('update app_user set deleted_at = now() where id = $1', [bob.id])
