@@ -5,8 +5,9 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     exclude: ['tests/services/**'],
     globalSetup: ['tests/support/global-setup.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // Whoever waits in vain gives up sooner, and says for what; a test may have several processes to start on a busy machine.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     maxWorkers: 3,
     // Each file has an ISM and a database of its own; loading the modules anew for each would cost a second a file.
     isolate: false,

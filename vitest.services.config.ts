@@ -17,8 +17,6 @@ export default defineConfig({
           name: 'services',
           include: ['tests/services/**/*.test.ts'],
           exclude: [],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
       {

@@ -107,7 +107,7 @@ test('calls answer 503 and say when to come again, and ISM is back without being
   expect((await alice.post(`/api/users/friends/add/${bob.id}`)).status).toBe(200)
 })
 
-test('an EventSource that comes meanwhile is there once PostgreSQL is back', { timeout: 30_000 }, async () => {
+test('an EventSource that comes meanwhile is there once PostgreSQL is back', async () => {
   const ticket = await alice.ticket()
   await allowConnections(false)
   const source = new EventSource(`${ism.url}/api/sse?ticket=${ticket}`)

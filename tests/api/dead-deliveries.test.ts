@@ -104,7 +104,7 @@ it('what is too old for a push of a room that is deleted meanwhile is not kept',
   await pushed(ism)
   receiver.answer = undefined
   expect(await dead()).toEqual([])
-}, 30_000)
+})
 
 it('what is older than the log keeps events is deleted by maintenance', async () => {
   const roomId = await alice.createRoom([bob], 'Tea')

@@ -105,7 +105,7 @@ test('one that hangs is given up after ten seconds, and tried again', async () =
   receiver.answer = undefined
   await receiver.start()
   await heard(1)
-}, 40_000)
+})
 
 test('a huge answer is not read to its end', async () => {
   let sent = 0
@@ -270,7 +270,7 @@ test('what is older than the limit is given up; ism push retry says where it can
   expect(await cli('push', 'discard', '--dry-run')).toMatchObject({ stdout: 'push:http: 1 would be forgotten\n' })
   expect(await cli('push', 'discard')).toMatchObject({ code: 0, stdout: 'push:http: 1 forgotten\n' })
   expect((await dead()).map(({ target }) => target)).toEqual(['webhook:one'])
-}, 60_000)
+})
 
 test('a node that stops finishes what is on its way, and what is left goes on with the next', async () => {
   let isSlow = true
@@ -290,7 +290,7 @@ test('a node that stops finishes what is on its way, and what is left goes on wi
   await pushed(ism)
   expect(receiver.textsOf(bob)).toEqual(['one', 'two'])
   await other.close()
-}, 40_000)
+})
 
 test('what a node that stops has read, and not yet decided about, goes on with the next', async () => {
   const other = await ism.anotherNode()
@@ -311,7 +311,7 @@ test('what a node that stops has read, and not yet decided about, goes on with t
   await heard(1)
   expect(texts()).toEqual(['undecided'])
   await other.close()
-}, 40_000)
+})
 
 test('a target that is new begins with what comes', async () => {
   await alice.send(roomId, 'before')
@@ -325,4 +325,4 @@ test('a target that is new begins with what comes', async () => {
   expect(later.textsOf(bob)).toEqual(['after'])
   await other.close()
   await later.stop()
-}, 40_000)
+})

@@ -77,7 +77,7 @@ test('a second one on the data directory is refused; ism token works beside the 
   expect(await somebodyNew.get('/api/rooms')).toMatchObject({ status: 200, body: [] })
 })
 
-test('it finds everything again after each kind of end', { timeout: 40_000 }, async () => {
+test('it finds everything again after each kind of end', { timeout: 120_000 }, async () => {
   const conversation = await Conversation.begin(await copyOfUsed())
   await expectEnd(conversation.ism, 'SIGTERM')
   // Nothing runs: a token is printed all the same.

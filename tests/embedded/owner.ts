@@ -119,7 +119,7 @@ export async function livingProcesses(mark: string): Promise<number[]> {
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined | false>,
-  milliseconds = 8_000,
+  milliseconds = 20_000,
 ): Promise<T> {
   const deadline = Date.now() + milliseconds
   for (;;) {

@@ -18,7 +18,7 @@ export async function archived({ sql }: Pick<TestIsm, 'sql'>): Promise<void> {
       ])
       expect(rowCount).toBe(1)
     },
-    { timeout: 10_000 },
+    { timeout: 20_000 },
   )
 }
 

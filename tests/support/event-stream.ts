@@ -58,7 +58,7 @@ export class EventStream {
     return this.events.filter((event) => event.type === type)
   }
 
-  async until(test: () => boolean, what: string, milliseconds = 10_000): Promise<void> {
+  async until(test: () => boolean, what: string, milliseconds = 20_000): Promise<void> {
     if (test()) return
     const { promise, resolve } = deferred()
     this.#waiters.push({ test, resolve })

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Resolves when `probe` does to true; asks at least once. */
-export async function eventually(what: string, probe: () => Promise<boolean>, milliseconds = 8_000): Promise<void> {
+export async function eventually(what: string, probe: () => Promise<boolean>, milliseconds = 20_000): Promise<void> {
   const deadline = performance.now() + milliseconds
   while (!(await probe())) {
     if (performance.now() >= deadline) throw new Error(`Not within ${milliseconds} ms: ${what}`)

@@ -6,7 +6,7 @@ import type { Answer, Person } from './person.ts'
 
 /** A client waits before it tries again; a browser waits seconds. */
 const BACK_OFF_MS = 30
-const READ_PATIENCE_MS = 12_000
+const READ_PATIENCE_MS = 30_000
 const SEND_PATIENCE_MS = 30_000
 const LONG_MS = 600_000
 

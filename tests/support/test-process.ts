@@ -98,7 +98,7 @@ export class TestProcess {
   }
 
   /** What `find` finds in the output, past or future; rejects where the process ends without it. */
-  async until<T>(what: string, find: (output: string) => T | undefined | null | false, milliseconds = 20_000) {
+  async until<T>(what: string, find: (output: string) => T | undefined | null | false, milliseconds = 40_000) {
     const deadline = AbortSignal.timeout(milliseconds)
     const late = new Promise<void>((resolve) => deadline.addEventListener('abort', () => resolve(), { once: true }))
     for (;;) {
