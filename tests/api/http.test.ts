@@ -1,11 +1,12 @@
 /** HTTP as every client meets it: the one form of refusals, bounded bodies, headers, CORS, request ids, limits. */
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { App } from '../../src/app.ts'
-import { freePort } from '../../src/embedded/free-port.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { chunk, RawConnection } from '../support/body-server.ts'
+import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
+import { reservedPort } from '../support/node.ts'
 import type { Answer, Person } from '../support/person.ts'
 import { expectRefusal } from '../support/refusal.ts'
 
@@ -374,9 +375,9 @@ describe('a request', () => {
     ]
     for (const [i, answer] of [sent, found, refused, denied].entries()) {
       const requestId = answer.headers.get('x-request-id')
-      await vi.waitFor(() => expect(linesOf(requestId).length).toBeGreaterThan(0))
-      const requests = linesOf(requestId).filter(({ msg }) => msg === 'request')
-      expect(requests).toEqual([expect.objectContaining({ ...expected[i], milliseconds: expect.any(Number) })])
+      const requests = () => linesOf(requestId).filter(({ msg }) => msg === 'request')
+      await eventually('its line', async () => requests().length > 0)
+      expect(requests()).toEqual([expect.objectContaining({ ...expected[i], milliseconds: expect.any(Number) })])
     }
     const written = JSON.stringify(lines.slice(first))
     expect(written).not.toMatch(/secret text|secretField|secret field|secretquery|secretheader|secret\.bad|eyJ/)
@@ -390,7 +391,7 @@ describe('a request', () => {
     const ofStreams = () => lines.slice(first).filter(({ msg, path }) => msg === 'request' && path === '/api/sse')
     expect(ofStreams()).toEqual([])
     stream.close()
-    await vi.waitFor(() => expect(ofStreams()).not.toEqual([]))
+    await eventually('its line', async () => ofStreams().length > 0)
     const told = { method: 'GET', status: 200, userId: alice.id, requestId: expect.stringMatching(UUID) }
     expect(ofStreams()).toEqual([expect.objectContaining({ ...told, milliseconds: expect.any(Number) })])
   })
@@ -419,7 +420,7 @@ describe('a limit', () => {
     return call(`/api/rooms/${roomId}/upload-img`, { method: 'POST', headers, body }, person.url)
   }
   const LIMITED: [string, number, (person: Person) => Promise<Answer>][] = [
-    ['sends', 1, (person) => person.send(roomId, 'quick')],
+    ['sends', 10, (person) => person.send(roomId, 'quick')],
     ['searches', 30, (person) => person.get('/api/users/search?username=a')],
     [
       'new rooms',
@@ -434,7 +435,8 @@ describe('a limit', () => {
   beforeAll(async () => {
     url = await anotherNode({
       limits: {
-        sendsPerSecond: 1,
+        // Three sends must take less time than one more needs.
+        sendsPerSecond: 0.1,
         sendBurst: 2,
         searchesPerMinute: 2,
         roomsPerHour: 2,
@@ -503,7 +505,7 @@ describe('metrics', () => {
   })
 
   it('have a port of their own, where nothing else is', async () => {
-    const port = await freePort()
+    const port = await reservedPort()
     const url = await anotherNode({ metrics: { port } })
     const own = `http://127.0.0.1:${port}`
     expect((await get(own)).body).toMatch(/^ism_streams 0$/m)

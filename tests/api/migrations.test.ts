@@ -371,7 +371,7 @@ describe('a database of ISM 0.7.9', () => {
     await vi.waitFor(async () => {
       await ben.send(PRIVATE, 'z'.repeat(50))
       expect(await preview()).toEqual(expected)
-    })
+    }, 8_000)
     await trimLog(ism)
     expect(await preview()).toEqual(expected)
   })

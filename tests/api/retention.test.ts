@@ -1,12 +1,13 @@
 /** The log's partitions: made ahead, cut by age, dropped once archived; safe at any crash, on two nodes, and unseen by clients. */
 import type pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Database, openDatabase } from '../../src/infra/postgres.ts'
 import { encodeCursor } from '../../src/log/cursor.ts'
 import { Retention } from '../../src/log/retention.ts'
 import { createLogTransactions } from '../../src/log/transaction.ts'
 import { ARCHIVE } from '../../src/messages/archiver.ts'
 import { archived, holdArchive } from '../support/archive.ts'
+import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import { appendMany } from '../support/many-messages.ts'
 import type { Answer, Person } from '../support/person.ts'
@@ -275,9 +276,8 @@ describe('a run that ends halfway', () => {
     await reader.query('begin isolation level repeatable read')
     await reader.query('select count(*) from event')
     const running = expect(run()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
-    await vi.waitFor(async () => {
-      expect(await numberOf('select count(*) from pg_inherits where inhdetachpending')).toBe(1)
-    })
+    const detaching = () => numberOf('select count(*) from pg_inherits where inhdetachpending')
+    await eventually('it is being detached', async () => (await detaching()) === 1)
     expect(await view()).toEqual(shown)
     await send(1)
     await running
@@ -327,11 +327,8 @@ it('a batch on its way into two partitions is in neither of them dropped', async
       await sender.query('begin')
       await appendMany(sender, roomId, bob.id, 3)
       const waiters = `select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`
-      late.push(
-        vi
-          .waitFor(async () => expect(await numberOf(waiters)).toBeGreaterThan(0))
-          .finally(() => sender.query('commit')),
-      )
+      const isWaitedFor = eventually('something waits', async () => (await numberOf(waiters)) > 0)
+      late.push(isWaitedFor.finally(() => sender.query('commit')))
       return rows
     },
   }

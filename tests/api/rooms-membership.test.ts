@@ -1,6 +1,7 @@
 /** Coming and going: invitations, leaving, the end of a room, and finding the private room of two. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
 import type { Person } from '../support/person.ts'
 import { expectRefusal } from '../support/refusal.ts'
@@ -278,12 +279,12 @@ test('a deleted user stays among the members, with their messages', async () => 
 
 /** Neither the log nor the store has a message of the room left. */
 async function expectErased(room: string): Promise<void> {
-  await vi.waitFor(async () => {
+  await eventually('nothing is left', async () => {
     const { rows } = await ism.sql.query(
       `select (select count(*) from event where room_id = $1 and type not in (4, 9))
         + (select count(*) from message where room_id = $1) as left`,
       [room],
     )
-    expect(Number(rows[0].left)).toBe(0)
+    return Number(rows[0].left) === 0
   })
 }

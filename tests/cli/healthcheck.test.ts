@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { ensureBuilt } from '../../bin/build.js'
-import { freePort } from '../../src/embedded/free-port.ts'
 import { directoryWith } from '../support/command-line.ts'
 
 const SCRIPT = fileURLToPath(new URL('../../bin/healthcheck.js', import.meta.url))
@@ -33,7 +32,7 @@ test('is healthy where ISM answers, at the port of the file or of the environmen
 
 test('is unhealthy where nobody listens, another status is answered, or the configuration is not in order', async () => {
   const cwd = await directoryWith({ 'production.config.toml': REST })
-  const nobody = await check(cwd, { ISM_PORT: String(await freePort()) })
+  const nobody = await check(cwd, { ISM_PORT: '1' })
   expect(nobody).toEqual({ code: 1, output: expect.stringContaining('ECONNREFUSED') })
   const port = await startServer((_, res) => res.writeHead(500).end())
   expect(await check(cwd, { ISM_PORT: String(port) })).toEqual({ code: 1, output: `127.0.0.1:${port} answers 500\n` })

@@ -32,7 +32,7 @@ class SlowDatabase implements Database {
 
   /** The look-up that is under way, or comes next. */
   async #next() {
-    await vi.waitUntil(() => this.#waiting.length > 0, { interval: 1 })
+    await vi.waitUntil(() => this.#waiting.length > 0, { interval: 1, timeout: 8_000 })
     return this.#waiting.splice(0)
   }
 
@@ -45,7 +45,7 @@ class SlowDatabase implements Database {
   }
 
   async asked(): Promise<void> {
-    await vi.waitUntil(() => this.#waiting.length > 0, { interval: 1 })
+    await vi.waitUntil(() => this.#waiting.length > 0, { interval: 1, timeout: 8_000 })
   }
 
   withConnection(): Promise<never> {

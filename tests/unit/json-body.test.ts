@@ -190,6 +190,6 @@ it('a sender who breaks off is no unhandled error', async () => {
     'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
   )
   connection.close()
-  await expect.poll(() => failures).toMatchObject([{ code: 'VALIDATION_ERROR' }])
+  await expect.poll(() => failures, { timeout: 8_000 }).toMatchObject([{ code: 'VALIDATION_ERROR' }])
   await reader.stop()
 })

@@ -10,6 +10,7 @@ import {
   type OutboundOptions,
   tryReceiver,
 } from '../../src/infra/outbound-http.ts'
+import { eventually } from '../support/eventually.ts'
 import { HttpReceiver } from '../support/http-receiver.ts'
 
 // A name that is a private address needs a name server of one's own: the resolver is a stub, the rest is real.
@@ -140,7 +141,8 @@ describe('within its time', () => {
       const timer = setInterval(() => res.write('.'), 20)
       res.on('close', () => clearInterval(timer))
     }
-    expect((await outbound({ timeoutMs: 200 }).post(receiver.url, {}, '')).status).toBe(200)
+    // Its head has to come within the time, on a busy machine too.
+    expect((await outbound({ timeoutMs: 2_000 }).post(receiver.url, {}, '')).status).toBe(200)
   })
 
   test('who asked may give up sooner', async () => {
@@ -280,13 +282,13 @@ describe('with a name server that is slow', () => {
   test('a name is looked up once for all who wait for it, and again for who comes later', async () => {
     const [one, other] = [http(), http()]
     const posts = [post(one, 'a.example.com'), post(one, 'a.example.com'), post(other, 'a.example.com')]
-    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(0))
+    await eventually('it is asked', async () => asked.length > 0)
     await new Promise(setImmediate)
     expect(asked).toHaveLength(1)
     asked[0]?.answer('127.0.0.1')
     for (const { status } of await Promise.all(posts)) expect(status).toBe(204)
     const later = post(http(), 'a.example.com')
-    await vi.waitFor(() => expect(asked).toHaveLength(2))
+    await eventually('it is asked again', async () => asked.length === 2)
     asked[1]?.answer('127.0.0.1')
     await later
   })
@@ -296,7 +298,7 @@ describe('with a name server that is slow', () => {
     const posts = ['slow', 'a', 'b', 'c'].map((name) => post(from, `${name}.example.com`))
     const [slow, ...quick] = posts.map((each) => each.catch((error: Error) => error.message))
     for (const count of [2, 3, 4]) {
-      await vi.waitFor(() => expect(asked).toHaveLength(count))
+      await eventually(`${count} are asked`, async () => asked.length >= count)
       await new Promise(setImmediate)
       expect(asked).toHaveLength(count)
       asked[count - 1]?.answer('127.0.0.1')
@@ -311,7 +313,7 @@ describe('with a name server that is slow', () => {
     const [allowed, refused] = [http(), http({ allowPrivate: false })]
     const posts = [post(allowed, 'a.example.com'), post(refused, 'a.example.com')]
     const outcomes = Promise.allSettled(posts)
-    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    await eventually('it is asked', async () => asked.length === 1)
     asked[0]?.answer('127.0.0.1')
     expect(await outcomes).toMatchObject([
       { status: 'fulfilled', value: { status: 204 } },

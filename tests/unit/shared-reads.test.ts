@@ -35,7 +35,7 @@ const HALL = { roomId: 'hall', from: 2, to: undefined, earlier: undefined }
 
 /** The next statement, once it was sent. */
 async function nextCall(): Promise<Call> {
-  await vi.waitUntil(() => calls.length > 0, { interval: 1 })
+  await vi.waitUntil(() => calls.length > 0, { interval: 1, timeout: 8_000 })
   return calls.shift() as Call
 }
 
