@@ -127,8 +127,13 @@ test('a node whose lease was lost, or that PostgreSQL has forgotten, tells all o
   await befriend(alice, bob)
   await bob.stream()
   await expectPresence(alice, bob, ONLINE)
-  await ism.sql.query(`update node set lease_until = now() - interval '1 second'`)
+  // Its next beat would tell of them again: it waits for this.
+  const sql = await ism.sql.connect()
+  await sql.query('begin; lock table presence in exclusive mode')
+  await ism.sql.query(`update node set ended = true, lease_until = now() - interval '1 second'`)
   expect((await presenceOf(alice, bob)).body).toEqual(SEEN)
+  await sql.query('rollback')
+  sql.release()
   await reapNodes(db)
   await vi.waitFor(async () => expect((await presenceOf(alice, bob)).body).toEqual(ONLINE), 8_000)
   // What a crash of PostgreSQL does to tables that are not logged.

@@ -15,6 +15,9 @@ import { startIsm } from '../support/ism.ts'
 import { metricOf } from '../support/metric.ts'
 import { PushReceiver } from '../support/pushes.ts'
 
+/** Longer than a test takes to look. */
+const SETTLING_MS = 3_000
+
 let database: TestDatabase
 let db: Database
 let transactions: LogTransactions
@@ -75,7 +78,7 @@ const position = async () => {
 const times = (seq: number) => applied.filter((each) => each === seq).length
 
 test('the position comes to what is done once it is settled, though nothing more happens', async () => {
-  start(300)
+  start(SETTLING_MS)
   const seq = await append()
   await eventually('it is done', async () => times(seq) === 1)
   expect(await position()).toBeLessThan(seq)
@@ -84,7 +87,7 @@ test('the position comes to what is done once it is settled, though nothing more
 })
 
 test('what was not settled when the store went away is done again, what was settled is not', async () => {
-  start(300)
+  start(SETTLING_MS)
   const settled = await append()
   await eventually('it is settled', async () => (await position()) === settled)
   const lost = await append()
