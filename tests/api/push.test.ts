@@ -295,10 +295,14 @@ test('sending asks the database nothing more, and a page of the log is looked at
   const asked = (name: string) => metricOf(ism, 'ism_postgres_queries_total', { name })
   const names = ['push.leases', 'push.memberships', 'push.muted'] as const
   const before = await Promise.all(names.map(asked))
+  const since = performance.now()
   await Promise.all(Array.from({ length: 300 }, (_, n) => (alice as Person).send(rooms[n % 3] ?? '', `message ${n}`)))
   await pushed(ism)
   const after = await Promise.all(names.map(asked))
-  for (const [index, name] of names.entries()) expect((after[index] ?? 0) - (before[index] ?? 0), name).toBeLessThan(30)
+  // A page gathers for a quarter of a second: on a busy machine, where sending takes long, there are more of them.
+  const pages = 10 + (performance.now() - since) / 250
+  for (const [index, name] of names.entries())
+    expect((after[index] ?? 0) - (before[index] ?? 0), name).toBeLessThan(pages)
   expect(receiver.of(others[0] as Person).filter(({ type }) => type === 'ChatMessage')).toHaveLength(300)
 })
 
