@@ -98,7 +98,8 @@ export function createObservations(logger: Logger) {
       logger.debug({ projection: name, events, seq }, 'projected')
     },
     projectionFailed(name: string, error: unknown): void {
-      logger.error({ err: error, projection: name }, 'a projection failed: trying again')
+      const message = 'a projection failed: trying again'
+      if (isDue(`${message} ${name}`, SAY_AGAIN_MS)) logger.error({ err: error, projection: name }, message)
     },
     projectionsRead(projections: ProjectionRead[]): void {
       for (const { name, seq, headSeq, lagSeconds, brokenAt } of projections) {

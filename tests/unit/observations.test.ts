@@ -25,3 +25,14 @@ test('a receiver of pushes that refuses everything is a line each half minute, a
   ])
   expect(await observe.registry.metrics()).toContain('ism_pushes_total{target="push:http",outcome="refused"} 2000')
 })
+
+test('a projection whose store is down is a line each half minute, and so is another one', () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const lines: string[] = []
+  const observe = createObservations(createLogger('info', { write: (line) => lines.push(line) }))
+  for (let second = 0; second < 40; second++) {
+    for (const name of ['archive', 'push:http']) observe.projectionFailed(name, new Error('no host'))
+    vi.advanceTimersByTime(1_000)
+  }
+  expect(lines.map((line) => JSON.parse(line).projection)).toEqual(['archive', 'push:http', 'archive', 'push:http'])
+})
