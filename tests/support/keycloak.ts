@@ -11,6 +11,7 @@ import {
   USERS,
 } from './identity-provider.ts'
 
+const PREFIX = 'ism-test-'
 const KEY_PROVIDER = 'org.keycloak.keys.KeyProvider'
 
 /** @param realmUrl `<root>/realms/<realm>` */
@@ -22,9 +23,12 @@ export async function createKeycloakRealm(
   url: string,
   loginElsewhere: () => Promise<string>,
 ): Promise<IdentityProvider> {
-  const name = `ism-test-${randomUUID()}`
+  const name = `${PREFIX}${randomUUID()}`
   const issuer = `${url}/realms/${name}`
   const admin = (method: string, path: string, body?: unknown) => callAdmin(url, method, path, body)
+  // A run that was killed left its own, and the ids of people are unique in a server.
+  for (const { realm } of await admin('GET', '/realms?briefRepresentation=true'))
+    if (realm.startsWith(PREFIX)) await admin('DELETE', `/realms/${realm}`)
   await admin('POST', '/realms', realmOf(name))
   return {
     ways: {
