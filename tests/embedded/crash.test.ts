@@ -84,6 +84,8 @@ test('stopping while PostgreSQL is on its way back leaves nothing', async () => 
   })
   const mark = await markOf(cluster.connection)
   const killed = cluster.pid() ?? 0
+  // Its backends end by themselves soon after it; these do not.
+  for (const pid of await livingProcesses(mark)) if (pid !== killed) signal(pid, 'SIGSTOP')
   signal(killed, 'SIGKILL')
   await until('the end is noticed', async () => cluster.pid() !== killed)
   await cluster.stop()

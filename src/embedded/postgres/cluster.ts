@@ -168,7 +168,7 @@ class Supervisor {
       const elapsed = stopwatch()
       await delay(wait, undefined, { signal }).catch(() => undefined)
       wait = Math.min(longest, Math.max(first, wait * 2))
-      if (signal.aborted) return
+      if (signal.aborted) break
       try {
         await killLeftovers(this.#options.mark)
         await clearLeftovers(this.#options.clusterDirectory, this.#options.mark)
@@ -179,6 +179,8 @@ class Supervisor {
         this.#progress(`PostgreSQL does not start: ${(error as Error).message} Its log ends: ${await this.#logEnd()}`)
       }
     }
+    // What the one that ended has left may still be there.
+    await killLeftovers(this.#options.mark)
   }
 
   stop(): Promise<void> {
