@@ -20,6 +20,8 @@ type Measured = {
 /** Connections to the database and the like, which come and go. */
 const SPARE_FILES = 50
 const CLOSED_WITHIN_MS = 30_000
+/** What a storm leaves to do is not the next one's. */
+const REST_MS = 1_000
 
 const SIDES = ['just started', 'knows them'] as const
 
@@ -71,7 +73,7 @@ async function storm(ism: Ism, { tokens, unrelated }: Crowd, watch: number): Pro
     // It may hold as many again only once these are closed.
     const deadline = now() + CLOSED_WITHIN_MS
     while (openFiles(ism.pid) > files + SPARE_FILES && now() < deadline) await delay(50)
-    await delay(1_000)
+    await delay(REST_MS)
   }
 }
 

@@ -43,6 +43,7 @@ export function addToken(program: Command, io: Io): void {
     })
 }
 
+/** No longer than src/embedded/people.ts takes it. */
 function parseName(name: string): string {
   if (!/^[^\s\p{Cc}](?:[^\p{Cc}]{0,98}[^\s\p{Cc}])?$/u.test(name)) {
     throw new InvalidArgumentError('Expected a name of 1 to 100 characters.')

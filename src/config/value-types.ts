@@ -157,32 +157,31 @@ export const replication: ValueType<number | Record<string, number>> = {
   },
 }
 
-export function url(schemes: readonly string[], options: { credentials?: true } = {}): ValueType<string> {
+/** @param options.problem what else is wrong with it */
+export function url(
+  schemes: readonly string[],
+  options: { credentials?: true; problem?: (url: URL) => string | undefined } = {},
+): ValueType<string> {
   const forms = schemes.map((scheme) => `${scheme}://`).join(' or ')
   return textWith(`a URL that begins with ${forms}`, (value) => {
     if (!URL.canParse(value)) return 'is no URL'
-    const { protocol, hostname, username, password, hash } = new URL(value)
+    const parsed = new URL(value)
+    const { protocol, hostname, username, password, hash } = parsed
     if (!schemes.includes(protocol.slice(0, -1)) || hostname === '') return `is no URL that begins with ${forms}`
     if ((username || password) && !options.credentials) return 'carries a user name or a password'
-    return hash ? 'has a fragment' : undefined
+    return hash ? 'has a fragment' : options.problem?.(parsed)
   })
 }
 
 /** As node-redis takes it apart, whose own words for what it cannot read name neither the key nor what is wrong. */
-export const redisUrl: ValueType<string> = (() => {
-  const type = url(['redis', 'rediss'], { credentials: true })
-  return {
-    expected: type.expected,
-    parse(raw) {
-      const parsed = type.parse(raw)
-      if ('problem' in parsed) return parsed
-      const { username, password, pathname } = new URL(parsed.value)
-      if (!isPercentEncoded(username + password))
-        return { problem: 'has a "%" in its user name or password, which a URL writes as %25' }
-      return /^\/?\d*$/.test(pathname) ? parsed : { problem: 'has a path that is no number of a database' }
-    },
-  }
-})()
+export const redisUrl = url(['redis', 'rediss'], {
+  credentials: true,
+  problem({ username, password, pathname }) {
+    if (!isPercentEncoded(username + password))
+      return 'has a "%" in its user name or password, which a URL writes as %25'
+    return /^\/?\d*$/.test(pathname) ? undefined : 'has a path that is no number of a database'
+  },
+})
 
 function isPercentEncoded(text: string): boolean {
   try {

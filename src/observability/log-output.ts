@@ -1,11 +1,11 @@
 /** Where the log is written: what cannot be written, as on a full disk, neither holds the process up nor ends it. */
+import { pino } from 'pino'
 import sonicBoom from 'sonic-boom'
 
 /** Of what cannot be written so much waits until it can; past it lines are dropped. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024
 /** At the process's end a reader that takes nothing is waited for so many times 100 ms. */
 const LAST_TRIES = 10
-const WARN = 40
 
 export type LogOutput = {
   write(line: string): void
@@ -65,6 +65,6 @@ export function openLogOutput(fd: number, maxWaitingBytes = MAX_WAITING_BYTES): 
 }
 
 function droppedLine(lines: number): string {
-  const time = new Date().toISOString()
-  return `${JSON.stringify({ level: WARN, time, pid: process.pid, lines, msg: 'lines of this log could not be written' })}\n`
+  const [level, time] = [pino.levels.values['warn'], new Date().toISOString()]
+  return `${JSON.stringify({ level, time, pid: process.pid, lines, msg: 'lines of this log could not be written' })}\n`
 }

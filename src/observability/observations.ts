@@ -33,9 +33,9 @@ export function createObservations(logger: Logger) {
     if (isDue(message, STORE_DOWN_AGAIN_MS)) logger.warn({ err: error }, message)
   }
 
-  /** The same of each of several receivers. */
-  function warnOfReceiver(webhook: string, reason: string, message: string): void {
-    if (isDue(`${message} ${webhook}`, SAY_AGAIN_MS)) logger.warn({ webhook, reason }, message)
+  /** The same of each of several, which are down for hours. */
+  function saySeldom(level: 'warn' | 'error', name: string, fields: object, message: string): void {
+    if (isDue(`${message} ${name}`, SAY_AGAIN_MS)) logger[level](fields, message)
   }
 
   return {
@@ -98,8 +98,7 @@ export function createObservations(logger: Logger) {
       logger.debug({ projection: name, events, seq }, 'projected')
     },
     projectionFailed(name: string, error: unknown): void {
-      const message = 'a projection failed: trying again'
-      if (isDue(`${message} ${name}`, SAY_AGAIN_MS)) logger.error({ err: error, projection: name }, message)
+      saySeldom('error', name, { err: error, projection: name }, 'a projection failed: trying again')
     },
     projectionsRead(projections: ProjectionRead[]): void {
       for (const { name, seq, headSeq, lagSeconds, brokenAt } of projections) {
@@ -113,11 +112,11 @@ export function createObservations(logger: Logger) {
     },
     webhookRefused(name: string, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'refused' })
-      warnOfReceiver(name, reason, 'a receiver refused an event: trying again')
+      saySeldom('warn', name, { webhook: name, reason }, 'a receiver refused an event: trying again')
     },
     webhookUnanswered(name: string, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'unanswered' })
-      warnOfReceiver(name, reason, 'a receiver takes no events: trying again until it does')
+      saySeldom('warn', name, { webhook: name, reason }, 'a receiver takes no events: trying again until it does')
     },
     webhookDied(name: string, seq: number, reason: string): void {
       metrics.webhookDeliveries.inc({ name, outcome: 'dead' })
@@ -135,8 +134,7 @@ export function createObservations(logger: Logger) {
     },
     pushRefused(target: string, { seq, attempts }: { seq: number; attempts: number }, reason: string): void {
       metrics.pushes.inc({ target, outcome: 'refused' })
-      const message = 'a push was refused: trying again'
-      if (isDue(`${message} ${target}`, SAY_AGAIN_MS)) logger.warn({ target, seq, attempts, reason }, message)
+      saySeldom('warn', target, { target, seq, attempts, reason }, 'a push was refused: trying again')
     },
     pushUnanswered(target: string, reason: string, retryMs: number): void {
       metrics.pushes.inc({ target, outcome: 'unanswered' })

@@ -38,7 +38,7 @@ export function searchUsers(
   limit: number,
 ): Promise<UserWithPair[]> {
   const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
-  // PostgreSQL's lower() takes each character by itself. What kept the names of ISM 0.7.9 did not, as JavaScript does not.
+  // PostgreSQL's lower() takes each character by itself; names of ISM 0.7.9 were kept as JavaScript does it: İ as i and a dot.
   return db.query<UserWithPair>(
     'users.search',
     `select ${USER_COLUMNS}, r.state as "pairState", $2::uuid < u.id as "viewerIsA"

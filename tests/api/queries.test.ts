@@ -5,6 +5,7 @@ import type { EventStream } from '../support/event-stream.ts'
 import { eventually } from '../support/eventually.ts'
 import { appendSystemMessage } from '../support/hearing.ts'
 import { startIsm, type TestIsm } from '../support/ism.ts'
+import { waitingForLog } from '../support/log-lock.ts'
 import { appendMany } from '../support/many-messages.ts'
 import type { Answer, Person } from '../support/person.ts'
 import { waitingForLocks } from '../support/waiting.ts'
@@ -132,7 +133,7 @@ test('sends that come while the log is busy share their calls', async () => {
   const busy = await ism.sql.connect()
   await busy.query('begin; select lock_log()')
   const sending = queriesOf(() => Promise.all(Array.from({ length: 64 }, (_, n) => alice.send(roomId, `${n}`))))
-  await eventually('one of them waits for it', async () => (await waitingForLocks(ism.sql, 'advisory')) === 1)
+  await eventually('one of them waits for it', async () => (await waitingForLog(ism.sql)) === 1)
   await busy.query('commit')
   busy.release()
   const sent = await sending
@@ -180,7 +181,7 @@ test('streams that come while others open share their queries', async () => {
   await holder.query('begin; lock table stream_ticket in access exclusive mode')
   const sent = await queriesOf(async () => {
     const opening = people.map((person, n) => person.source(`?ticket=${tickets[n]}`))
-    const waiting = () => waitingForLocks(ism.sql, { table: 'stream_ticket' })
+    const waiting = () => waitingForLocks(ism.sql, 'stream_ticket')
     await eventually('they wait for the table, together', async () => (await waiting()) === 1)
     await bob.get('/api/notifications/cursor')
     await holder.query('commit')

@@ -188,7 +188,7 @@ test('however many come at once with tickets, a request finds a connection', asy
   await holder.query('begin; lock table stream_ticket in access exclusive mode')
   const opening = tickets.map((ticket) => alice.source(`?ticket=${ticket}`))
   try {
-    const waiting = () => waitingForLocks(ism.sql, { table: 'stream_ticket' })
+    const waiting = () => waitingForLocks(ism.sql, 'stream_ticket')
     await eventually('they wait for the table, together', async () => (await waiting()) === 1)
     const asked = performance.now()
     expect((await bob.get('/api/users/search?username=nobody')).status).toBe(200)

@@ -133,7 +133,7 @@ test('streams go on, and end with their person, while requests hold every connec
   await holder.query('begin; lock table chat_room in access exclusive mode')
   const waiting = Array.from({ length: ism.config.postgres.poolSize + 5 }, () => alice.get('/api/rooms'))
   try {
-    const waiting = () => waitingForLocks(ism.sql, { table: 'chat_room' })
+    const waiting = () => waitingForLocks(ism.sql, 'chat_room')
     await eventually('they hold all of it', async () => (await waiting()) === ism.config.postgres.poolSize)
     await appendSystemMessage(ism, [alice], 'all the same')
     await stream.until(() => stream.events.some(({ message }) => message === 'all the same'), 'it', 3_000)

@@ -8,6 +8,15 @@ export type LogLock = {
   release(): Promise<void>
 }
 
+/** How many wait for the log's lock. */
+export async function waitingForLog(sql: Pick<pg.ClientBase, 'query'>): Promise<number> {
+  const { rowCount } = await sql.query(
+    `select from pg_locks where locktype = 'advisory' and objid = 5403 and not granted
+    and database = (select oid from pg_database where datname = current_database())`,
+  )
+  return rowCount ?? 0
+}
+
 export async function holdLogLock(config: pg.ClientConfig): Promise<LogLock> {
   const client = new pg.Client(config)
   client.on('error', () => {})
@@ -17,11 +26,7 @@ export async function holdLogLock(config: pg.ClientConfig): Promise<LogLock> {
   return {
     async isWaitedFor(waiting = 1) {
       for (;;) {
-        const { rowCount } = await client.query(
-          `select from pg_locks where locktype = 'advisory' and objid = 5403 and not granted
-          and database = (select oid from pg_database where datname = current_database())`,
-        )
-        if ((rowCount ?? 0) >= waiting) return
+        if ((await waitingForLog(client)) >= waiting) return
         await delay(5)
       }
     },

@@ -56,7 +56,10 @@ function run({ requests, seconds, rate }: Plan): Promise<Times> {
       const idle = [...connections]
       const started = now()
       const total = Math.floor(seconds * aSecond)
-      if (total === 0) reject(new Error(`no request is due in ${seconds} s at ${aSecond} a second`))
+      if (total === 0) {
+        reject(new Error(`no request is due in ${seconds} s at ${aSecond} a second`))
+        return
+      }
       let next = 0
       const whenFree = (connection: HttpConnection) => {
         if (next < asked.length) askOn(connection, next++, whenFree)
