@@ -1,5 +1,6 @@
 /** `ism serve` on a configuration: how it starts, or says in one line why it does not, and how it makes room for another. */
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -108,17 +109,20 @@ test('one that goes away holds nobody up who stops ISM', async () => {
   }
 })
 
-test('a log that cannot be written, as on a full disk, keeps nobody from being served, and ISM from its end', async () => {
-  const full = await open('/dev/full', 'w')
-  const port = await reservedPort()
-  const parameters = ['serve', '--config', await service.configuration(), '--port', String(port)]
-  const process = await startIsmProcess(parameters, { output: full.fd })
-  const health = async () => (await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined))?.status
-  await eventually('it serves', async () => (await health()) === 200, 20_000)
-  for (let n = 0; n < 100; n++) expect(await health()).toBe(200)
-  expect(await process.kill('SIGTERM')).toEqual({ code: 1, signal: null })
-  await full.close()
-})
+test.skipIf(!existsSync('/dev/full'))(
+  'a log that cannot be written, as on a full disk, keeps nobody from being served, and ISM from its end',
+  async () => {
+    const full = await open('/dev/full', 'w')
+    const port = await reservedPort()
+    const parameters = ['serve', '--config', await service.configuration(), '--port', String(port)]
+    const process = await startIsmProcess(parameters, { output: full.fd })
+    const health = async () => (await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined))?.status
+    await eventually('it serves', async () => (await health()) === 200, 20_000)
+    for (let n = 0; n < 100; n++) expect(await health()).toBe(200)
+    expect(await process.kill('SIGTERM')).toEqual({ code: 1, signal: null })
+    await full.close()
+  },
+)
 
 async function serve(...more: string[]): Promise<TestProcess> {
   return startIsmProcess(['serve', '--config', await service.configuration(), ...more])
