@@ -8,8 +8,8 @@ import { createSigningKey, nowSeconds, type SigningKey, sign } from '../support/
 import type { Answer } from '../support/person.ts'
 import { expectRefusal, expectTokenUncheckable, expectUnauthenticated } from '../support/refusal.ts'
 
-/** A second is promised; a busy machine may be late by as much. */
-const KNOWN_MS = 2_000
+/** As promised. */
+const KNOWN_MS = 1_000
 
 let ism: TestIsm
 let stranger: SigningKey

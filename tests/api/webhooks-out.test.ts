@@ -234,7 +234,7 @@ describe('receivers that are not well hold back nobody else', () => {
       'the stream',
     )
     stream.close()
-    await came(all, wanted)
+    await came(all, wanted, 3_000)
     expect(messageIds(all, wanted)).toEqual(wanted)
     expect([messageIds(down, wanted), messageIds(hanging, wanted)]).toEqual([[], []])
     expect(hanging.http.received.length).toBeGreaterThan(0)

@@ -11,8 +11,8 @@ import { type Answer, Person } from '../support/person.ts'
 import { expectRefusal, expectTokenUncheckable, expectUnauthenticated } from '../support/refusal.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
-/** A second is promised; a busy machine may be late by as much. */
-const KNOWN_MS = 2_000
+/** As promised. */
+const KNOWN_MS = 1_000
 
 /** `[token_issuer]`, judged as `ism serve` does. */
 export function issuerConfig(section: Record<string, unknown>): TokenIssuerConfig {

@@ -21,7 +21,7 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { startIsmProcess } from '../support/test-process.ts'
 
 /** Who is not woken looks each quarter of a second: who is heard of sooner than this, as a rule, was woken. */
-const POLLED_MS = 120
+const POLLED_MS = 60
 const CUT_MS = Number(process.env['ISM_TEST_CUT_SECONDS'] ?? 0) * 1_000
 
 describeWith(['ISM_TEST_REDIS_URL'], 'Redis', ({ ISM_TEST_REDIS_URL }) => {
